@@ -1,0 +1,61 @@
+//! The history of Callboard's database: forward only, one change each, in plain SQL.
+//!
+//! A migration that has been released is never edited. There is no way down: what a new version does to the
+//! data is kept, and an older version refuses such a database.
+
+pub use sea_orm_migration::prelude::MigratorTrait;
+use sea_orm_migration::prelude::{
+    ConnectionTrait, DbErr, MigrationName, MigrationTrait, SchemaManager,
+};
+
+/// All migrations, oldest first.
+#[derive(Debug)]
+pub struct Migrator;
+
+impl MigratorTrait for Migrator {
+    fn migrations() -> Vec<Box<dyn MigrationTrait>> {
+        vec![
+            Box::new(SqlMigration {
+                name: "m20261123_000001_workspace",
+                sql: include_str!("m20261123_000001_workspace.sql"),
+            }),
+            Box::new(SqlMigration {
+                name: "m20261123_000002_task_queue",
+                sql: include_str!("m20261123_000002_task_queue.sql"),
+            }),
+            Box::new(SqlMigration {
+                name: "m20261123_000003_event_log",
+                sql: include_str!("m20261123_000003_event_log.sql"),
+            }),
+            Box::new(SqlMigration {
+                name: "m20261123_000004_claim",
+                sql: include_str!("m20261123_000004_claim.sql"),
+            }),
+        ]
+    }
+}
+
+/// One file of SQL, run in a transaction.
+struct SqlMigration {
+    /// The name under which the database remembers it.
+    name: &'static str,
+    /// The statements.
+    sql: &'static str,
+}
+
+impl MigrationName for SqlMigration {
+    fn name(&self) -> &str {
+        self.name
+    }
+}
+
+#[sea_orm_migration::async_trait::async_trait]
+impl MigrationTrait for SqlMigration {
+    async fn up(&self, manager: &SchemaManager) -> Result<(), DbErr> {
+        manager
+            .get_connection()
+            .execute_unprepared(self.sql)
+            .await?;
+        Ok(())
+    }
+}

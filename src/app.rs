@@ -1,0 +1,127 @@
+//! The composition root: pool, doorbell, hub, schema, router, loops.
+
+use std::time::Duration;
+
+use sea_orm::DatabaseConnection;
+use sqlx::postgres::PgConnectOptions;
+use tokio::net::TcpListener;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use crate::background::pruner;
+use crate::db::{self, ConnectOptions};
+use crate::doorbell::Doorbell;
+use crate::event::hub::Hub;
+use crate::graphql::context::Board;
+use crate::graphql::{self, Executor};
+use crate::http::{self, Edge};
+use crate::settings::Settings;
+
+/// How long requests under way may take to finish when the server stops.
+const DRAIN_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// What a server is made of.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// The database.
+    pub database: PgConnectOptions,
+    /// The way to Postgres itself, for LISTEN, where `database` leads through a pooler.
+    pub listener_database: Option<PgConnectOptions>,
+    /// The pool.
+    pub connect: ConnectOptions,
+    /// The thresholds.
+    pub settings: Settings,
+}
+
+/// A server. Several can run in one process; nothing of it is global.
+#[derive(Debug)]
+pub struct App {
+    config: Config,
+    board: Board,
+}
+
+impl App {
+    /// Puts a server together; it does nothing before it runs.
+    pub fn new(config: Config) -> Self {
+        let db = db::connect(&config.database, &config.connect);
+        let board = Board {
+            hub: Hub::new(db.clone()),
+            doorbell: Doorbell::default(),
+            settings: config.settings.clone(),
+            db,
+        };
+        Self { config, board }
+    }
+
+    /// Its pool, for what has to happen before it runs.
+    pub const fn db(&self) -> &DatabaseConnection {
+        &self.board.db
+    }
+
+    /// Serves until told to stop, then finishes what is under way, within bounds.
+    pub async fn run(self, listener: TcpListener, stop: CancellationToken) -> anyhow::Result<()> {
+        let Self { config, board } = self;
+        let tracker = TaskTracker::new();
+        // The loops outlive the requests, so that what these commit is still rung for.
+        let stop_loops = CancellationToken::new();
+        let listener_database = config.listener_database.unwrap_or(config.database);
+        tracker.spawn(
+            board
+                .hub
+                .clone()
+                .run(board.doorbell.clone(), stop_loops.clone()),
+        );
+        tracker.spawn(
+            board
+                .doorbell
+                .clone()
+                .run_ringer(board.db.clone(), stop_loops.clone()),
+        );
+        tracker.spawn(board.doorbell.clone().run_listener(
+            board.db.clone(),
+            listener_database,
+            stop_loops.clone(),
+        ));
+        tracker.spawn(pruner::run(
+            board.db.clone(),
+            config.settings.event_retention,
+            stop_loops.clone(),
+        ));
+        tracker.close();
+
+        let db = board.db.clone();
+        let edge = Edge {
+            executor: Executor(graphql::schema(board.clone())),
+            board,
+            stop: stop.clone(),
+        };
+        let served = serve(listener, edge, stop).await;
+
+        stop_loops.cancel();
+        if tokio::time::timeout(DRAIN_TIMEOUT, tracker.wait())
+            .await
+            .is_err()
+        {
+            tracing::warn!("some loops did not stop in time");
+        }
+        db.close().await?;
+        served
+    }
+}
+
+/// Serves requests until told to stop and for [`DRAIN_TIMEOUT`] beyond.
+async fn serve(listener: TcpListener, edge: Edge, stop: CancellationToken) -> anyhow::Result<()> {
+    let serving = axum::serve(listener, http::router(edge))
+        .with_graceful_shutdown(stop.clone().cancelled_owned());
+    let overdue = async {
+        stop.cancelled().await;
+        tokio::time::sleep(DRAIN_TIMEOUT).await;
+    };
+    tokio::select! {
+        served = serving => Ok(served?),
+        () = overdue => {
+            tracing::warn!("some requests did not finish in time");
+            Ok(())
+        }
+    }
+}

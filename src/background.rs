@@ -1,0 +1,3 @@
+//! The loops of a server. Each has a `run_once` that a test can call.
+
+pub mod pruner;

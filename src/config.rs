@@ -1,0 +1,108 @@
+//! The settings of a run: flags and environment variables from one definition, each with its default.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::{Args, ValueEnum};
+use secrecy::SecretString;
+
+use crate::settings::Settings;
+
+/// Which database.
+#[derive(Args, Clone, Debug)]
+pub struct DatabaseArgs {
+    /// The Postgres to use (15 or newer); without it Callboard runs one of its own in the data directory.
+    #[arg(long, env = "DATABASE_URL", hide_env_values = true)]
+    pub database_url: Option<SecretString>,
+    /// Where Callboard's own Postgres keeps its data [default: /var/lib/callboard for root, else the user's data
+    /// directory].
+    #[arg(long, env = "CALLBOARD_DATA_DIR")]
+    pub data_dir: Option<PathBuf>,
+}
+
+/// How to serve.
+#[derive(Args, Clone, Debug)]
+pub struct ServeArgs {
+    /// Where to accept connections; port 0 takes a free one.
+    #[arg(long, env = "CALLBOARD_LISTEN", default_value = "127.0.0.1:8080")]
+    pub listen: SocketAddr,
+    /// The way to Postgres itself for LISTEN, where the database URL leads through a pooler.
+    #[arg(long, env = "CALLBOARD_LISTENER_DATABASE_URL", hide_env_values = true)]
+    pub listener_database_url: Option<SecretString>,
+    /// The most connections to the database at once.
+    #[arg(long, env = "CALLBOARD_MAX_CONNECTIONS", default_value_t = 20)]
+    pub max_connections: u32,
+    /// How long one statement may take.
+    #[arg(long, env = "CALLBOARD_STATEMENT_TIMEOUT", default_value = "15s", value_parser = humantime::parse_duration)]
+    pub statement_timeout: Duration,
+    /// The thresholds of the lifecycle.
+    #[command(flatten)]
+    pub settings: SettingsArgs,
+}
+
+/// The thresholds of the lifecycle.
+#[derive(Args, Clone, Debug)]
+pub struct SettingsArgs {
+    /// Within which a claimed task must be started.
+    #[arg(long, env = "CALLBOARD_CLAIM_LEASE", default_value = "60s", value_parser = humantime::parse_duration)]
+    pub claim_lease: Duration,
+    /// How often a task is handed out before it fails for want of a daemon that starts it.
+    #[arg(long, env = "CALLBOARD_MAX_DELIVERIES", default_value_t = 5, value_parser = clap::value_parser!(i32).range(1..))]
+    pub max_deliveries: i32,
+    /// How long a silent runtime counts as unstable before it counts as offline.
+    #[arg(long, env = "CALLBOARD_UNSTABLE_WINDOW", default_value = "5m", value_parser = humantime::parse_duration)]
+    pub unstable_window: Duration,
+    /// How long events are kept for subscribers to resume from.
+    #[arg(long, env = "CALLBOARD_EVENT_RETENTION", default_value = "7d", value_parser = humantime::parse_duration)]
+    pub event_retention: Duration,
+}
+
+impl From<&SettingsArgs> for Settings {
+    fn from(args: &SettingsArgs) -> Self {
+        Self {
+            claim_lease: args.claim_lease,
+            max_deliveries: args.max_deliveries,
+            unstable_window: args.unstable_window,
+            event_retention: args.event_retention,
+            ..Self::default()
+        }
+    }
+}
+
+/// What to log, and how.
+#[derive(Args, Clone, Debug)]
+pub struct LogArgs {
+    /// What to log: a level, or directives such as `callboard=debug,sqlx=warn`.
+    #[arg(
+        long,
+        env = "CALLBOARD_LOG",
+        default_value = "info,sqlx=warn",
+        global = true
+    )]
+    pub log: String,
+    /// How to write the log.
+    #[arg(long, env = "CALLBOARD_LOG_FORMAT", value_enum, default_value_t = LogFormat::Text, global = true)]
+    pub log_format: LogFormat,
+}
+
+/// How to write the log.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum LogFormat {
+    /// For people.
+    Text,
+    /// For machines, an object a line.
+    Json,
+}
+
+/// The data directory where none is given. `None` when the user has no home.
+pub fn default_data_dir() -> Option<PathBuf> {
+    if nix::unistd::geteuid().is_root() {
+        return Some(PathBuf::from("/var/lib/callboard"));
+    }
+    let in_home = || Some(PathBuf::from(std::env::var_os("HOME")?).join(".local/share"));
+    let data_home = std::env::var_os("XDG_DATA_HOME")
+        .map(PathBuf::from)
+        .filter(|path| path.is_absolute());
+    Some(data_home.or_else(in_home)?.join("callboard"))
+}

@@ -1,0 +1,123 @@
+//! The way to the database: connecting, migrating, writing.
+//!
+//! Every connection of ours says `callboard.rings_after_commit`, so that the triggers of the event log leave the
+//! ringing to us: [`Write::commit`] does it.
+
+pub mod embedded;
+pub mod migrate;
+
+use std::ops::Deref;
+use std::str::FromStr;
+use std::time::Duration;
+
+use sea_orm::{DatabaseConnection, DatabaseTransaction, SqlxPostgresConnector, TransactionTrait};
+use secrecy::{ExposeSecret, SecretString};
+use sqlx::Connection;
+use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
+
+use crate::doorbell::Doorbell;
+use crate::error::{Error, Result};
+
+/// How long a request waits for a connection before it is told that the database does not answer.
+const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// A connection that rested longer than this is tried before it is used, so that a restart of Postgres is not
+/// felt by requests; one in steady use is not, which would cost a round trip for each request.
+const TRUSTED_IDLE: Duration = Duration::from_secs(1);
+
+/// How to connect.
+#[derive(Clone, Debug)]
+pub struct ConnectOptions {
+    /// The most connections at once.
+    pub max_connections: u32,
+    /// How long one statement may take.
+    pub statement_timeout: Duration,
+}
+
+/// Reads a database URL.
+pub fn parse_url(url: &SecretString) -> anyhow::Result<PgConnectOptions> {
+    PgConnectOptions::from_str(url.expose_secret())
+        .map(|options| options.application_name("callboard"))
+        .map_err(|error| {
+            anyhow::anyhow!("the database URL is not one that Postgres understands: {error}")
+        })
+}
+
+/// Makes a pool of connections; none is opened before it is needed.
+pub fn connect(url: &PgConnectOptions, options: &ConnectOptions) -> DatabaseConnection {
+    let set_up = format!(
+        "set callboard.rings_after_commit = 'yes'; set timezone = 'UTC'; set statement_timeout = {}",
+        options.statement_timeout.as_millis()
+    );
+    let pool = PgPoolOptions::new()
+        .max_connections(options.max_connections)
+        .acquire_timeout(ACQUIRE_TIMEOUT)
+        .test_before_acquire(false)
+        .before_acquire(|connection, meta| {
+            Box::pin(
+                async move { Ok(meta.idle_for < TRUSTED_IDLE || connection.ping().await.is_ok()) },
+            )
+        })
+        .after_connect(move |connection, _| {
+            let set_up = set_up.clone();
+            Box::pin(async move {
+                sqlx::raw_sql(sqlx::AssertSqlSafe(set_up))
+                    .execute(connection)
+                    .await?;
+                Ok(())
+            })
+        })
+        .connect_lazy_with(url.clone());
+    SqlxPostgresConnector::from_sqlx_postgres_pool(pool)
+}
+
+/// How long to wait before a read is tried again that the database did not answer.
+const RETRY_INTERVAL: Duration = Duration::from_millis(500);
+
+/// Reads for somebody who would rather wait than fail, as a subscription does while the database is away.
+pub async fn until_answered<T, F>(mut read: impl FnMut() -> F) -> Result<T>
+where
+    F: Future<Output = Result<T>>,
+{
+    loop {
+        match read().await {
+            Err(Error::Unavailable(error)) => {
+                tracing::debug!(error = %error, "database unavailable; trying again");
+                tokio::time::sleep(RETRY_INTERVAL).await;
+            }
+            other => return other,
+        }
+    }
+}
+
+/// A transaction that rings the doorbell when it commits. Dropped without a commit, it changes nothing.
+#[derive(Debug)]
+pub struct Write {
+    transaction: DatabaseTransaction,
+    doorbell: Doorbell,
+}
+
+impl Write {
+    /// Begins one.
+    pub async fn begin(db: &DatabaseConnection, doorbell: &Doorbell) -> Result<Self> {
+        Ok(Self {
+            transaction: db.begin().await?,
+            doorbell: doorbell.clone(),
+        })
+    }
+
+    /// Commits, and lets everyone know that there may be something to read.
+    pub async fn commit(self) -> Result<()> {
+        self.transaction.commit().await?;
+        self.doorbell.ring();
+        Ok(())
+    }
+}
+
+impl Deref for Write {
+    type Target = DatabaseTransaction;
+
+    fn deref(&self) -> &Self::Target {
+        &self.transaction
+    }
+}

@@ -1,0 +1,75 @@
+//! The schema: authorise, call a capability, wrap what it returns. No SQL here, and no rules.
+
+mod agent;
+pub mod connection;
+pub mod context;
+mod executor;
+mod feed;
+mod input;
+mod issue;
+mod loader;
+mod presence;
+mod runtime;
+mod scalar;
+mod task;
+mod transcript;
+mod viewer;
+mod workspace;
+
+use async_graphql::{MergedObject, MergedSubscription};
+
+pub use executor::Executor;
+
+/// What can be asked.
+#[derive(Debug, Default, MergedObject)]
+pub struct Query(
+    viewer::ViewerQuery,
+    workspace::WorkspaceQuery,
+    agent::AgentQuery,
+    runtime::RuntimeQuery,
+    task::TaskQuery,
+    issue::IssueQuery,
+);
+
+/// What can be done.
+#[derive(Debug, Default, MergedObject)]
+pub struct Mutation(
+    agent::AgentMutation,
+    runtime::RuntimeMutation,
+    task::BoardMutation,
+    task::DaemonMutation,
+    transcript::TranscriptMutation,
+);
+
+/// What can be watched.
+#[derive(Debug, Default, MergedSubscription)]
+pub struct Subscription(feed::FeedSubscription);
+
+/// The schema of the service.
+pub type Schema = async_graphql::Schema<Query, Mutation, Subscription>;
+
+/// The deepest a query may nest.
+const MAX_DEPTH: usize = 15;
+
+/// The most fields a query may ask for, each nested one counted.
+const MAX_COMPLEXITY: usize = 1000;
+
+/// Makes the schema over what its resolvers need.
+pub fn schema(board: context::Board) -> Schema {
+    builder().data(loader::loaders(&board)).data(board).finish()
+}
+
+/// The schema in the schema definition language, as `schema.graphql` has it.
+pub fn sdl() -> String {
+    builder().finish().sdl()
+}
+
+fn builder() -> async_graphql::SchemaBuilder<Query, Mutation, Subscription> {
+    async_graphql::Schema::build(
+        Query::default(),
+        Mutation::default(),
+        Subscription::default(),
+    )
+    .limit_depth(MAX_DEPTH)
+    .limit_complexity(MAX_COMPLEXITY)
+}

@@ -1,0 +1,277 @@
+//! `Agent` and the mutations on it.
+
+use async_graphql::{Context, InputObject, Object, Result};
+use chrono::{DateTime, Utc};
+use entity::agent::{self as row, Status, Visibility};
+use entity::id::{AgentId, MemberId, RuntimeId, WorkspaceId};
+use entity::runtime::Mode;
+
+use super::connection::{self, Page, TaskConnection};
+use super::context;
+use super::input::{JsonText, Text, json, text};
+use super::loader::PresenceOf;
+use super::presence::AgentPresence;
+use super::runtime::{self, Runtime};
+use crate::agent::{self, NewAgent};
+use crate::error::{self, Error};
+use crate::task::Filter;
+
+/// The configured persona that tasks are addressed to.
+#[derive(Debug)]
+pub(super) struct Agent(row::Model);
+
+impl From<row::Model> for Agent {
+    fn from(row: row::Model) -> Self {
+        Self(row)
+    }
+}
+
+/// Loads an agent that something visible refers to.
+pub(super) async fn load(ctx: &Context<'_>, id: AgentId) -> error::Result<Agent> {
+    Ok(Agent(
+        context::loaders(ctx)?
+            .load_one(id)
+            .await?
+            .ok_or(Error::NotFound("agent"))?,
+    ))
+}
+
+/// The configured persona that tasks are addressed to.
+#[Object]
+impl Agent {
+    /// Its id.
+    async fn id(&self) -> AgentId {
+        self.0.id
+    }
+
+    /// Its name.
+    async fn name(&self) -> &str {
+        &self.0.name
+    }
+
+    /// What it is for.
+    async fn description(&self) -> &str {
+        &self.0.description
+    }
+
+    /// The address of its picture.
+    async fn avatar_url(&self) -> Option<&str> {
+        self.0.avatar_url.as_deref()
+    }
+
+    /// Where its new tasks run.
+    async fn runtime(&self, ctx: &Context<'_>) -> Result<Runtime> {
+        Ok(runtime::load(ctx, self.0.runtime_id).await?)
+    }
+
+    /// Where it lives.
+    async fn runtime_mode(&self) -> Mode {
+        self.0.runtime_mode
+    }
+
+    /// What its runtime should know; an object.
+    async fn runtime_config(&self) -> &serde_json::Value {
+        &self.0.runtime_config
+    }
+
+    /// Who may see it.
+    async fn visibility(&self) -> Visibility {
+        self.0.visibility
+    }
+
+    /// What it is doing: working while a task of its is dispatched or running.
+    async fn status(&self) -> Status {
+        self.0.status
+    }
+
+    /// How many tasks it works on at once.
+    async fn max_concurrent_tasks(&self) -> i32 {
+        self.0.max_concurrent_tasks
+    }
+
+    /// The member whose it is; null for one that belongs to nobody.
+    async fn owner_id(&self) -> Option<MemberId> {
+        self.0.owner_id
+    }
+
+    /// What it is told before every task.
+    async fn instructions(&self) -> &str {
+        &self.0.instructions
+    }
+
+    /// Which model it uses.
+    async fn model(&self) -> Option<&str> {
+        self.0.model.as_deref()
+    }
+
+    /// Arguments of its processes; an array of strings.
+    async fn custom_args(&self) -> &serde_json::Value {
+        &self.0.custom_args
+    }
+
+    /// The names of its processes' environment variables, sorted. The values reach daemons in a claim, and nobody else.
+    async fn custom_env_keys(&self) -> Vec<&str> {
+        let variables = self.0.custom_env.0.as_object();
+        let mut names: Vec<&str> = variables
+            .into_iter()
+            .flat_map(|object| object.keys().map(String::as_str))
+            .collect();
+        names.sort_unstable();
+        names
+    }
+
+    /// Whether MCP servers are configured. What they are reaches daemons in a claim, and nobody else.
+    async fn has_mcp_config(&self) -> bool {
+        self.0.mcp_config.is_some()
+    }
+
+    /// When it was archived; null while it can be given work.
+    async fn archived_at(&self) -> Option<DateTime<Utc>> {
+        self.0.archived_at
+    }
+
+    /// The member who archived it.
+    async fn archived_by(&self) -> Option<MemberId> {
+        self.0.archived_by
+    }
+
+    /// When it was made.
+    async fn created_at(&self) -> DateTime<Utc> {
+        self.0.created_at
+    }
+
+    /// When it was last changed.
+    async fn updated_at(&self) -> DateTime<Utc> {
+        self.0.updated_at
+    }
+
+    /// How it is: whether its runtime is there, and what it has to do.
+    async fn presence(&self, ctx: &Context<'_>) -> Result<AgentPresence> {
+        let presence = context::loaders(ctx)?
+            .load_one(PresenceOf(self.0.id))
+            .await
+            .map_err(Error::from)?;
+        Ok(AgentPresence::from(
+            presence.ok_or(Error::NotFound("agent"))?,
+        ))
+    }
+
+    /// How many of its tasks are dispatched or running.
+    async fn running_task_count(&self, ctx: &Context<'_>) -> Result<i32> {
+        Ok(agent::running_task_count(context::db(ctx)?, &self.0).await?)
+    }
+
+    /// Its tasks that the viewer may see, newest first.
+    #[graphql(complexity = "first.max(0) as usize * child_complexity / 10 + 1")]
+    async fn tasks(
+        &self,
+        ctx: &Context<'_>,
+        #[graphql(default = 50, desc = "How many, 200 at most.")] first: i32,
+        #[graphql(desc = "The `endCursor` of the page before.")] after: Option<String>,
+    ) -> Result<TaskConnection> {
+        let filter = Filter {
+            agent_id: Some(self.0.id),
+            ..Filter::default()
+        };
+        Ok(connection::tasks(
+            ctx,
+            Some(self.0.workspace_id),
+            &filter,
+            Page { first, after },
+        )
+        .await?)
+    }
+}
+
+/// The query of an agent.
+#[derive(Debug, Default)]
+pub(super) struct AgentQuery;
+
+#[Object]
+impl AgentQuery {
+    /// An agent; null where it does not exist or the viewer may not see it.
+    async fn agent(
+        &self,
+        ctx: &Context<'_>,
+        #[graphql(desc = "Which.")] id: AgentId,
+    ) -> Result<Option<Agent>> {
+        let found = agent::find(context::db(ctx)?, context::viewer(ctx)?, id).await?;
+        Ok(found.map(Agent::from))
+    }
+}
+
+/// An agent to be made.
+#[derive(Debug, InputObject)]
+pub(super) struct CreateAgentInput {
+    /// In which workspace.
+    workspace_id: WorkspaceId,
+    /// Its name.
+    name: Text,
+    /// What it is for.
+    description: Option<Text>,
+    /// The address of its picture.
+    avatar_url: Option<Text>,
+    /// Where its tasks run.
+    runtime_id: RuntimeId,
+    /// Where it lives.
+    #[graphql(default_with = "Mode::Local")]
+    runtime_mode: Mode,
+    /// What its runtime should know; an object.
+    runtime_config: Option<JsonText>,
+    /// Who may see it.
+    #[graphql(default_with = "Visibility::Private")]
+    visibility: Visibility,
+    /// How many tasks it works on at once, from 1 to 1000.
+    #[graphql(default = 6)]
+    max_concurrent_tasks: i32,
+    /// What it is told before every task.
+    instructions: Option<Text>,
+    /// Environment variables of its processes; an object of strings. A secret: nobody can read it back.
+    custom_env: Option<JsonText>,
+    /// Arguments of its processes; an array of strings.
+    custom_args: Option<JsonText>,
+    /// Its MCP servers; an object. A secret: nobody can read it back.
+    mcp_config: Option<JsonText>,
+    /// Which model it uses.
+    model: Option<Text>,
+}
+
+impl From<CreateAgentInput> for NewAgent {
+    fn from(input: CreateAgentInput) -> Self {
+        Self {
+            workspace_id: input.workspace_id,
+            name: input.name.0,
+            description: text(input.description).unwrap_or_default(),
+            avatar_url: text(input.avatar_url),
+            runtime_id: input.runtime_id,
+            runtime_mode: input.runtime_mode,
+            runtime_config: json(input.runtime_config),
+            visibility: input.visibility,
+            max_concurrent_tasks: input.max_concurrent_tasks,
+            instructions: text(input.instructions).unwrap_or_default(),
+            custom_env: json(input.custom_env),
+            custom_args: json(input.custom_args),
+            mcp_config: json(input.mcp_config),
+            model: text(input.model),
+        }
+    }
+}
+
+/// The mutations on agents.
+#[derive(Debug, Default)]
+pub(super) struct AgentMutation;
+
+#[Object]
+impl AgentMutation {
+    /// Makes an agent. One that a member makes is theirs.
+    async fn create_agent(
+        &self,
+        ctx: &Context<'_>,
+        #[graphql(desc = "What it is to be.")] input: CreateAgentInput,
+    ) -> Result<Agent> {
+        let txn = context::write(ctx).await?;
+        let agent = agent::create(&*txn, context::viewer(ctx)?, input.into()).await?;
+        txn.commit().await?;
+        Ok(Agent(agent))
+    }
+}

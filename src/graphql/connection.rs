@@ -1,0 +1,136 @@
+//! Pages of tasks: cursors, once for every list.
+
+use async_graphql::{Object, SimpleObject};
+use entity::id::{TaskId, WorkspaceId};
+use uuid::Uuid;
+
+use super::context;
+use super::task::Task;
+use crate::error::{Error, Result};
+use crate::limits;
+use crate::task::{self, Filter, Place};
+
+/// Which page of a list.
+#[derive(Debug)]
+pub(super) struct Page {
+    /// How many rows.
+    pub(super) first: i32,
+    /// After which `endCursor`.
+    pub(super) after: Option<String>,
+}
+
+/// A page of tasks, newest first.
+#[derive(Debug)]
+pub(super) struct TaskConnection {
+    tasks: Vec<entity::task::Model>,
+    has_next_page: bool,
+}
+
+/// A task on a page.
+#[derive(Debug, SimpleObject)]
+pub(super) struct TaskEdge {
+    /// Where it stands in the list; give it as `after` to continue behind it.
+    cursor: String,
+    /// The task.
+    node: Task,
+}
+
+/// Whether a list goes on, and from where.
+#[derive(Debug, SimpleObject)]
+pub(super) struct PageInfo {
+    /// Whether there is a page after this one.
+    has_next_page: bool,
+    /// What to give as `after` for the next page; null on an empty page.
+    end_cursor: Option<String>,
+}
+
+/// A page of tasks, newest first.
+#[Object]
+impl TaskConnection {
+    /// The tasks, each with its cursor.
+    async fn edges(&self) -> Vec<TaskEdge> {
+        self.tasks
+            .iter()
+            .map(|task| TaskEdge {
+                cursor: encode(Place::of(task)),
+                node: Task::from(task.clone()),
+            })
+            .collect()
+    }
+
+    /// The tasks.
+    async fn nodes(&self) -> Vec<Task> {
+        self.tasks.iter().cloned().map(Task::from).collect()
+    }
+
+    /// Whether the list goes on.
+    async fn page_info(&self) -> PageInfo {
+        PageInfo {
+            has_next_page: self.has_next_page,
+            end_cursor: self.tasks.last().map(|task| encode(Place::of(task))),
+        }
+    }
+}
+
+/// Reads a page of the tasks that the viewer may see.
+pub(super) async fn tasks(
+    ctx: &async_graphql::Context<'_>,
+    workspace_id: Option<WorkspaceId>,
+    filter: &Filter,
+    page: Page,
+) -> Result<TaskConnection> {
+    limits::range("first", page.first, 0..=limits::PAGE_ROWS)?;
+    let rows = usize::try_from(page.first).unwrap_or(0);
+    let after = page.after.as_deref().map(decode).transpose()?;
+    let (db, viewer) = (context::db(ctx)?, context::viewer(ctx)?);
+    let mut tasks = task::page(
+        db,
+        viewer,
+        workspace_id,
+        filter,
+        after,
+        rows.try_into().unwrap_or(0),
+    )
+    .await?;
+    let has_next_page = tasks.len() > rows;
+    tasks.truncate(rows);
+    Ok(TaskConnection {
+        tasks,
+        has_next_page,
+    })
+}
+
+fn encode(place: Place) -> String {
+    format!("{:x}-{}", place.created_at_micros, place.id.0.simple())
+}
+
+fn decode(text: &str) -> Result<Place> {
+    let place = text.split_once('-').and_then(|(micros, id)| {
+        Some(Place {
+            created_at_micros: i64::from_str_radix(micros, 16).ok()?,
+            id: TaskId(Uuid::try_parse(id).ok()?),
+        })
+    });
+    place.ok_or_else(|| Error::bad_input("after", "is not a cursor of this list"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn places_survive_the_way_through_text() {
+        let place = Place {
+            created_at_micros: 1_790_000_000_123_456,
+            id: TaskId::generate(),
+        };
+        assert_eq!(decode(&encode(place)).unwrap(), place);
+    }
+
+    #[test]
+    fn what_is_not_a_place_is_refused() {
+        for text in ["", "-", "zz-00000000000000000000000000000000", "1f", "1f-x"] {
+            assert!(decode(text).is_err(), "{text}");
+        }
+    }
+}

@@ -1,0 +1,56 @@
+//! What resolvers need of the service, and the only place that reaches into the request's data.
+
+use async_graphql::Context;
+use async_graphql::dataloader::DataLoader;
+use sea_orm::DatabaseConnection;
+
+use super::loader::Loaders;
+use crate::auth::Viewer;
+use crate::db::Write;
+use crate::doorbell::Doorbell;
+use crate::error::{Error, Result};
+use crate::event::hub::Hub;
+use crate::settings::Settings;
+
+/// What resolvers need of the service.
+#[derive(Clone, Debug)]
+pub struct Board {
+    /// The pool.
+    pub db: DatabaseConnection,
+    /// Rung after commits.
+    pub doorbell: Doorbell,
+    /// Where subscriptions follow the log.
+    pub hub: Hub,
+    /// The thresholds.
+    pub settings: Settings,
+}
+
+/// The service.
+pub(super) fn board<'a>(ctx: &Context<'a>) -> Result<&'a Board> {
+    ctx.data_opt::<Board>()
+        .ok_or_else(|| Error::Internal(anyhow::anyhow!("the schema was built without a board")))
+}
+
+/// The pool.
+pub(super) fn db<'a>(ctx: &Context<'a>) -> Result<&'a DatabaseConnection> {
+    Ok(&board(ctx)?.db)
+}
+
+/// Whoever is asking.
+pub(super) fn viewer<'a>(ctx: &Context<'a>) -> Result<&'a Viewer> {
+    ctx.data_opt::<Viewer>().ok_or(Error::Unauthenticated(
+        "a token is needed: Authorization: Bearer …",
+    ))
+}
+
+/// Begins a transaction that rings when it commits.
+pub(super) async fn write(ctx: &Context<'_>) -> Result<Write> {
+    let board = board(ctx)?;
+    Write::begin(&board.db, &board.doorbell).await
+}
+
+/// The batched reads.
+pub(super) fn loaders<'a>(ctx: &Context<'a>) -> Result<&'a DataLoader<Loaders>> {
+    ctx.data_opt::<DataLoader<Loaders>>()
+        .ok_or_else(|| Error::Internal(anyhow::anyhow!("the schema was built without loaders")))
+}

@@ -1,0 +1,57 @@
+//! `AgentPresence`.
+
+use async_graphql::{Context, Object, Result};
+use entity::id::AgentId;
+use entity::presence::{Availability, Workload};
+
+use super::agent::{self, Agent};
+use crate::presence::Presence;
+
+/// How an agent is at one moment: whether its runtime is there, and what it has to do.
+#[derive(Debug)]
+pub(super) struct AgentPresence(Presence);
+
+impl From<Presence> for AgentPresence {
+    fn from(presence: Presence) -> Self {
+        Self(presence)
+    }
+}
+
+/// How an agent is at one moment: whether its runtime is there, and what it has to do.
+#[Object]
+impl AgentPresence {
+    /// Whose presence.
+    async fn agent_id(&self) -> AgentId {
+        self.0.agent_id
+    }
+
+    /// The agent.
+    async fn agent(&self, ctx: &Context<'_>) -> Result<Agent> {
+        Ok(agent::load(ctx, self.0.agent_id).await?)
+    }
+
+    /// Whether its runtime is there.
+    async fn availability(&self) -> Availability {
+        self.0.availability
+    }
+
+    /// What it has to do.
+    async fn workload(&self) -> Workload {
+        self.0.workload
+    }
+
+    /// How many of its tasks run.
+    async fn running_count(&self) -> i32 {
+        self.0.running_count
+    }
+
+    /// How many of its tasks wait or are being handed over.
+    async fn queued_count(&self) -> i32 {
+        self.0.queued_count
+    }
+
+    /// How many tasks it may work on at once.
+    async fn capacity(&self) -> i32 {
+        self.0.capacity
+    }
+}

@@ -1,0 +1,274 @@
+//! Claiming, starting and settling tasks: what daemons do.
+
+use async_graphql::{Context, InputObject, Object, Result, SimpleObject};
+use chrono::{DateTime, Utc};
+use entity::id::{AgentId, ClaimRequestId, ClaimToken, RuntimeId, TaskId};
+
+use super::super::context;
+use super::super::input::{JsonText, Text, json, text};
+use super::super::issue::TaskSession;
+use super::Task;
+use crate::error::Error;
+use crate::task::claim::{self, Claimed, Request};
+use crate::task::settle::{self, Completion, Failure};
+use crate::task::{Claim, session, start};
+
+/// What a daemon asks for.
+#[derive(Debug, InputObject)]
+pub(super) struct ClaimTaskInput {
+    /// For which of its runtimes.
+    runtime_id: RuntimeId,
+    /// Of which agent; of any where it is absent.
+    agent_id: Option<AgentId>,
+    /// Makes the claim repeatable: the same one again, after a lost answer, returns the same claim. Random, new with every
+    /// claim.
+    request_id: Option<ClaimRequestId>,
+}
+
+/// A claimed task to be started.
+#[derive(Debug, InputObject)]
+pub(super) struct StartTaskInput {
+    /// Which task.
+    task_id: TaskId,
+    /// By which claim.
+    claim_token: Option<ClaimToken>,
+}
+
+/// The resume pointer of a task under way. What is absent is kept.
+#[derive(Debug, InputObject)]
+pub(super) struct PinTaskSessionInput {
+    /// Which task.
+    task_id: TaskId,
+    /// By which claim.
+    claim_token: Option<ClaimToken>,
+    /// The agent's own name for its session.
+    session_id: Option<Text>,
+    /// Where the agent works.
+    work_dir: Option<Text>,
+}
+
+/// How a task ended well.
+#[derive(Debug, InputObject)]
+pub(super) struct CompleteTaskInput {
+    /// Which task.
+    task_id: TaskId,
+    /// By which claim.
+    claim_token: Option<ClaimToken>,
+    /// What came of it.
+    result: Option<JsonText>,
+    /// The agent's own name for its session; absent keeps.
+    session_id: Option<Text>,
+    /// Where the agent worked; absent keeps.
+    work_dir: Option<Text>,
+}
+
+/// How a task ended badly.
+#[derive(Debug, InputObject)]
+pub(super) struct FailTaskInput {
+    /// Which task.
+    task_id: TaskId,
+    /// By which claim.
+    claim_token: Option<ClaimToken>,
+    /// In words; 65 536 bytes at most.
+    error: Text,
+    /// As a word; `agent_error` where it is absent. `timeout`, `runtime_offline` and `runtime_recovery` are retried.
+    failure_reason: Option<Text>,
+    /// The agent's own name for its session; absent keeps.
+    session_id: Option<Text>,
+    /// Where the agent worked; absent keeps.
+    work_dir: Option<Text>,
+}
+
+/// A task in a daemon's hands.
+#[derive(Debug, SimpleObject)]
+pub(super) struct TaskClaim {
+    /// The task.
+    task: Task,
+    /// The proof that the daemon holds it; every write on its behalf carries it.
+    claim_token: ClaimToken,
+    /// Until when the task must be started.
+    lease_expires_at: DateTime<Utc>,
+    /// The session to go on with; null for a fresh one.
+    resume: Option<TaskSession>,
+    /// Who is to work.
+    agent: ClaimedAgent,
+}
+
+/// An agent as the daemon needs it, secrets included.
+#[derive(Debug, SimpleObject)]
+pub(super) struct ClaimedAgent {
+    /// Its id.
+    id: AgentId,
+    /// Its name.
+    name: String,
+    /// What it is told before every task.
+    instructions: String,
+    /// Which model it uses.
+    model: Option<String>,
+    /// What its runtime should know; an object.
+    runtime_config: serde_json::Value,
+    /// Arguments of its processes; an array of strings.
+    custom_args: serde_json::Value,
+    /// Environment variables of its processes; an object of strings. A secret.
+    custom_env: serde_json::Value,
+    /// Its MCP servers; an object. A secret.
+    mcp_config: Option<serde_json::Value>,
+}
+
+impl TryFrom<Claimed> for TaskClaim {
+    type Error = Error;
+
+    fn try_from(claimed: Claimed) -> std::result::Result<Self, Error> {
+        let Claimed {
+            task,
+            claim_token,
+            resume,
+            agent,
+        } = claimed;
+        // A task that was started since has no lease; when it was handed over is the nearest truth.
+        let lease_expires_at = task
+            .claim_expires_at
+            .or(task.dispatched_at)
+            .ok_or_else(|| {
+                Error::Internal(anyhow::anyhow!(
+                    "claimed task {} was never dispatched",
+                    task.id
+                ))
+            })?;
+        Ok(Self {
+            lease_expires_at,
+            claim_token,
+            resume: resume.map(TaskSession::from),
+            agent: ClaimedAgent {
+                id: agent.id,
+                name: agent.name,
+                instructions: agent.instructions,
+                model: agent.model,
+                runtime_config: agent.runtime_config,
+                custom_args: agent.custom_args,
+                custom_env: agent.custom_env.0,
+                mcp_config: agent.mcp_config.map(|config| config.0),
+            },
+            task: Task::from(task),
+        })
+    }
+}
+
+/// What came of failing a task.
+#[derive(Debug, SimpleObject)]
+pub(super) struct FailTaskPayload {
+    /// The task.
+    task: Task,
+    /// The next try, if the failure earned one.
+    retry: Option<Task>,
+}
+
+/// The mutations of daemons on tasks.
+#[derive(Debug, Default)]
+pub(in super::super) struct DaemonMutation;
+
+#[Object]
+impl DaemonMutation {
+    /// Hands the runtime its best claimable task: highest priority, then oldest. Null: nothing to do for now.
+    async fn claim_task(
+        &self,
+        ctx: &Context<'_>,
+        #[graphql(desc = "What is asked for.")] input: ClaimTaskInput,
+    ) -> Result<Option<TaskClaim>> {
+        let txn = context::write(ctx).await?;
+        let ClaimTaskInput {
+            runtime_id,
+            agent_id,
+            request_id,
+        } = input;
+        let request = Request {
+            runtime_id,
+            agent_id,
+            request_id,
+        };
+        let settings = &context::board(ctx)?.settings;
+        let claimed = claim::claim(&txn, context::viewer(ctx)?, settings, request).await?;
+        txn.commit().await?;
+        Ok(claimed.map(TaskClaim::try_from).transpose()?)
+    }
+
+    /// Takes up a claimed task, within its lease. Repeated with the same token it returns the running task.
+    async fn start_task(
+        &self,
+        ctx: &Context<'_>,
+        #[graphql(desc = "Which, by which claim.")] input: StartTaskInput,
+    ) -> Result<Task> {
+        let txn = context::write(ctx).await?;
+        let claim = Claim {
+            task_id: input.task_id,
+            token: input.claim_token,
+        };
+        let task = start::start(&txn, context::viewer(ctx)?, claim).await?;
+        txn.commit().await?;
+        Ok(Task::from(task))
+    }
+
+    /// Notes the session and directory of a task under way, so that they outlive a crash.
+    async fn pin_task_session(
+        &self,
+        ctx: &Context<'_>,
+        #[graphql(desc = "The resume pointer.")] input: PinTaskSessionInput,
+    ) -> Result<Task> {
+        let txn = context::write(ctx).await?;
+        let claim = Claim {
+            task_id: input.task_id,
+            token: input.claim_token,
+        };
+        let (session_id, work_dir) = (text(input.session_id), text(input.work_dir));
+        let task = session::pin(&txn, context::viewer(ctx)?, claim, session_id, work_dir).await?;
+        txn.commit().await?;
+        Ok(Task::from(task))
+    }
+
+    /// Ends a running task well. On one that has ended already it changes nothing and returns it as it is.
+    async fn complete_task(
+        &self,
+        ctx: &Context<'_>,
+        #[graphql(desc = "How it ended.")] input: CompleteTaskInput,
+    ) -> Result<Task> {
+        let txn = context::write(ctx).await?;
+        let claim = Claim {
+            task_id: input.task_id,
+            token: input.claim_token,
+        };
+        let completion = Completion {
+            result: json(input.result),
+            session_id: text(input.session_id),
+            work_dir: text(input.work_dir),
+        };
+        let task = settle::complete(&txn, context::viewer(ctx)?, claim, completion).await?;
+        txn.commit().await?;
+        Ok(Task::from(task))
+    }
+
+    /// Ends a dispatched or running task badly, and retries it where the failure lies outside the work. On one that has
+    /// ended already it changes nothing and returns it as it is.
+    async fn fail_task(
+        &self,
+        ctx: &Context<'_>,
+        #[graphql(desc = "How it ended.")] input: FailTaskInput,
+    ) -> Result<FailTaskPayload> {
+        let txn = context::write(ctx).await?;
+        let claim = Claim {
+            task_id: input.task_id,
+            token: input.claim_token,
+        };
+        let failure = Failure {
+            error: input.error.0,
+            failure_reason: text(input.failure_reason),
+            session_id: text(input.session_id),
+            work_dir: text(input.work_dir),
+        };
+        let failed = settle::fail(&txn, context::viewer(ctx)?, claim, failure).await?;
+        txn.commit().await?;
+        Ok(FailTaskPayload {
+            task: Task::from(failed.task),
+            retry: failed.retry.map(Task::from),
+        })
+    }
+}

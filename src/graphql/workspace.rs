@@ -1,0 +1,220 @@
+//! `Workspace` and its snapshot.
+
+use async_graphql::{Context, InputObject, Object, Result};
+use entity::agent as agent_row;
+use entity::id::{AgentId, IssueId, RuntimeId, WorkspaceId};
+use entity::workspace as row;
+use sea_orm::{AccessMode, IsolationLevel, TransactionTrait};
+
+use super::agent::Agent;
+use super::connection::{self, Page, TaskConnection};
+use super::context;
+use super::presence::AgentPresence;
+use super::runtime::Runtime;
+use super::scalar::Cursor;
+use super::task::Task;
+use crate::agent::{self, Archived};
+use crate::error;
+use crate::presence::{self, Presence};
+use crate::{event, runtime, task, workspace};
+
+/// A tenant: its agents, runtimes and tasks.
+#[derive(Debug)]
+pub(super) struct Workspace(row::Model);
+
+impl From<row::Model> for Workspace {
+    fn from(row: row::Model) -> Self {
+        Self(row)
+    }
+}
+
+/// A tenant: its agents, runtimes and tasks.
+#[Object]
+impl Workspace {
+    /// Its id.
+    async fn id(&self) -> WorkspaceId {
+        self.0.id
+    }
+
+    /// Its name in commands and addresses.
+    async fn slug(&self) -> &str {
+        &self.0.slug
+    }
+
+    /// Its name for people.
+    async fn name(&self) -> &str {
+        &self.0.name
+    }
+
+    /// The agents that the viewer may see, oldest first.
+    async fn agents(
+        &self,
+        ctx: &Context<'_>,
+        #[graphql(default, desc = "Whether the archived ones are among them.")]
+        include_archived: bool,
+    ) -> Result<Vec<Agent>> {
+        let archived = if include_archived {
+            Archived::Included
+        } else {
+            Archived::LeftOut
+        };
+        let agents = agent::list(
+            context::db(ctx)?,
+            context::viewer(ctx)?,
+            self.0.id,
+            archived,
+        )
+        .await?;
+        Ok(agents.into_iter().map(Agent::from).collect())
+    }
+
+    /// The runtimes that the viewer may see, oldest first.
+    async fn runtimes(&self, ctx: &Context<'_>) -> Result<Vec<Runtime>> {
+        let runtimes = runtime::list(context::db(ctx)?, context::viewer(ctx)?, self.0.id).await?;
+        Ok(runtimes.into_iter().map(Runtime::from).collect())
+    }
+
+    /// The tasks that the viewer may see, newest first.
+    #[graphql(complexity = "first.max(0) as usize * child_complexity / 10 + 1")]
+    async fn tasks(
+        &self,
+        ctx: &Context<'_>,
+        #[graphql(desc = "Which tasks; all where it is absent.")] filter: Option<TaskFilter>,
+        #[graphql(default = 50, desc = "How many, 200 at most.")] first: i32,
+        #[graphql(desc = "The `endCursor` of the page before.")] after: Option<String>,
+    ) -> Result<TaskConnection> {
+        let filter = filter.unwrap_or_default().into();
+        Ok(connection::tasks(ctx, Some(self.0.id), &filter, Page { first, after }).await?)
+    }
+
+    /// Everything that a live view starts from, in one consistent read.
+    async fn snapshot(&self, ctx: &Context<'_>) -> Result<WorkspaceSnapshot> {
+        Ok(snapshot(ctx, self.0.id).await?)
+    }
+}
+
+/// Which tasks a list has; every condition that is given must hold.
+#[derive(Debug, Default, InputObject)]
+pub(super) struct TaskFilter {
+    /// In one of these states.
+    status: Option<Vec<entity::task::Status>>,
+    /// Of this agent.
+    agent_id: Option<AgentId>,
+    /// Of this issue.
+    issue_id: Option<IssueId>,
+    /// Of this runtime.
+    runtime_id: Option<RuntimeId>,
+}
+
+impl From<TaskFilter> for task::Filter {
+    fn from(filter: TaskFilter) -> Self {
+        let TaskFilter {
+            status,
+            agent_id,
+            issue_id,
+            runtime_id,
+        } = filter;
+        Self {
+            status,
+            agent_id,
+            issue_id,
+            runtime_id,
+        }
+    }
+}
+
+/// Everything that a live view starts from, in one consistent read; `taskEvents(after: cursor)` goes on from it without a
+/// gap.
+#[derive(Debug)]
+pub(super) struct WorkspaceSnapshot {
+    cursor: event::Cursor,
+    active_tasks: Vec<entity::task::Model>,
+    latest_outcomes: Vec<entity::task::Model>,
+    presence: Vec<Presence>,
+}
+
+/// Everything that a live view starts from, in one consistent read; `taskEvents(after: cursor)` goes on from it without a
+/// gap.
+#[Object]
+impl WorkspaceSnapshot {
+    /// Up to where the event log is contained in it.
+    async fn cursor(&self) -> Cursor {
+        Cursor(self.cursor)
+    }
+
+    /// Every queued, dispatched and running task, oldest first.
+    async fn active_tasks(&self) -> Vec<Task> {
+        self.active_tasks.iter().cloned().map(Task::from).collect()
+    }
+
+    /// Each agent's last task that completed or failed; a cancelled one never hides it.
+    async fn latest_outcomes(&self) -> Vec<Task> {
+        self.latest_outcomes
+            .iter()
+            .cloned()
+            .map(Task::from)
+            .collect()
+    }
+
+    /// Everyone's presence.
+    async fn presence(&self) -> Vec<AgentPresence> {
+        self.presence
+            .iter()
+            .cloned()
+            .map(AgentPresence::from)
+            .collect()
+    }
+}
+
+/// Reads a snapshot. The cursor comes first: what is committed between it and the rest is in the rest and in the events
+/// after the cursor too, which is harmless; the other way round it would be in neither.
+async fn snapshot(
+    ctx: &Context<'_>,
+    workspace_id: WorkspaceId,
+) -> error::Result<WorkspaceSnapshot> {
+    let (board, viewer) = (context::board(ctx)?, context::viewer(ctx)?);
+    let cursor = event::horizon(&board.db).await?;
+    let txn = board
+        .db
+        .begin_with_config(
+            Some(IsolationLevel::RepeatableRead),
+            Some(AccessMode::ReadOnly),
+        )
+        .await?;
+    let agents: Vec<AgentId> = agent::list(&txn, viewer, workspace_id, Archived::LeftOut)
+        .await?
+        .iter()
+        .map(|agent: &agent_row::Model| agent.id)
+        .collect();
+    let active_tasks = task::active(&txn, viewer, workspace_id).await?;
+    let latest_outcomes = task::latest_outcomes(&txn, &agents).await?;
+    let observed = presence::observe(&txn, &board.settings, &agents).await?;
+    txn.commit().await?;
+    let presence = observed
+        .into_iter()
+        .map(|observed| observed.presence)
+        .collect();
+    Ok(WorkspaceSnapshot {
+        cursor,
+        active_tasks,
+        latest_outcomes,
+        presence,
+    })
+}
+
+/// The query of a workspace.
+#[derive(Debug, Default)]
+pub(super) struct WorkspaceQuery;
+
+#[Object]
+impl WorkspaceQuery {
+    /// A workspace; null where it does not exist or is not the viewer's.
+    async fn workspace(
+        &self,
+        ctx: &Context<'_>,
+        #[graphql(desc = "Which.")] id: WorkspaceId,
+    ) -> Result<Option<Workspace>> {
+        let found = workspace::find(context::db(ctx)?, context::viewer(ctx)?, id).await?;
+        Ok(found.map(Workspace::from))
+    }
+}

@@ -1,0 +1,116 @@
+//! Presence: availability from an agent's runtime, workload from its tasks. Two dimensions that do not mix.
+//!
+//! What was read comes with the database's now in it, as a number of seconds of silence; nothing here reads a clock.
+
+use std::time::Duration;
+
+use entity::id::AgentId;
+use entity::presence::{Availability, Workload};
+use entity::runtime;
+use sea_orm::{ConnectionTrait, FromQueryResult, Statement, raw_sql};
+
+use crate::error::Result;
+use crate::settings::Settings;
+use crate::task::lock;
+
+/// How an agent is at one moment.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Presence {
+    /// Whose.
+    pub agent_id: AgentId,
+    /// Whether its runtime is there.
+    pub availability: Availability,
+    /// What it has to do.
+    pub workload: Workload,
+    /// How many tasks run.
+    pub running_count: i32,
+    /// How many wait or are being handed over.
+    pub queued_count: i32,
+    /// How many it may work on at once.
+    pub capacity: i32,
+}
+
+/// A presence, and when time alone will change it.
+#[derive(Clone, Debug)]
+pub struct Observed {
+    /// The presence.
+    pub presence: Presence,
+    /// From when it was read until it will be another with nothing having happened.
+    pub changes_in: Option<Duration>,
+}
+
+/// What presence is made of.
+#[derive(Debug, FromQueryResult)]
+struct Facts {
+    agent_id: AgentId,
+    capacity: i32,
+    runtime_status: runtime::Status,
+    silent_secs: Option<f64>,
+    running_count: i32,
+    queued_count: i32,
+}
+
+/// How the agents are, in no particular order; who may see them was decided before.
+pub async fn observe(
+    db: &impl ConnectionTrait,
+    settings: &Settings,
+    agents: &[AgentId],
+) -> Result<Vec<Observed>> {
+    let agents = lock::uuids(agents);
+    let statement: Statement = raw_sql!(
+        Postgres,
+        r#"select agent.id as agent_id,
+               agent.max_concurrent_tasks as capacity,
+               runtime.status as runtime_status,
+               extract(epoch from now() - runtime.last_seen_at)::float8 as silent_secs,
+               tasks.running_count,
+               tasks.queued_count
+           from agent
+           join agent_runtime as runtime on runtime.id = agent.runtime_id
+           cross join lateral (
+               select count(*) filter (where task.status = 'running')::int as running_count,
+                   count(*) filter (where task.status <> 'running')::int as queued_count
+               from agent_task_queue as task
+               where task.workspace_id = agent.workspace_id and task.agent_id = agent.id
+                   and task.status in ('queued', 'dispatched', 'running')
+           ) as tasks
+           where agent.id = any({agents})"#
+    );
+    let facts = Facts::find_by_statement(statement).all(db).await?;
+    Ok(facts
+        .into_iter()
+        .map(|facts| observed(&facts, settings.unstable_window))
+        .collect())
+}
+
+/// The rule.
+fn observed(facts: &Facts, unstable_window: Duration) -> Observed {
+    let (availability, changes_in) = match facts.runtime_status {
+        runtime::Status::Online => (Availability::Online, None),
+        runtime::Status::Offline => {
+            let silent = facts.silent_secs.map_or(Duration::MAX, |secs| {
+                Duration::try_from_secs_f64(secs.max(0.0)).unwrap_or(Duration::MAX)
+            });
+            match unstable_window.checked_sub(silent) {
+                Some(left) if !left.is_zero() => (Availability::Unstable, Some(left)),
+                _ => (Availability::Offline, None),
+            }
+        }
+    };
+    let workload = match (facts.running_count, facts.queued_count) {
+        (0, 0) => Workload::Idle,
+        (0, _) => Workload::Queued,
+        _ => Workload::Working,
+    };
+    Observed {
+        presence: Presence {
+            agent_id: facts.agent_id,
+            availability,
+            workload,
+            running_count: facts.running_count,
+            queued_count: facts.queued_count,
+            capacity: facts.capacity,
+        },
+        changes_in,
+    }
+}

@@ -1,0 +1,19 @@
+//! Tests through the front door: a real server, a real Postgres, clients that speak GraphQL.
+//!
+//! `cargo test` starts a Postgres of its own for them. Under a runner that gives each test a process of its own, such as
+//! `cargo nextest`, set `CALLBOARD_TEST_DATABASE_URL` to a server on which databases may be made.
+
+#![expect(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::disallowed_methods,
+    reason = "a test fails by panicking, and its helpers are tests too"
+)]
+
+mod harness;
+
+mod schema;
+
+mod path;
