@@ -58,6 +58,11 @@ impl App {
         &self.board.db
     }
 
+    /// What executes documents, for callers in this process.
+    pub fn executor(&self) -> Executor {
+        Executor(graphql::schema(self.board.clone()))
+    }
+
     /// Serves until told to stop, then finishes what is under way, within bounds.
     pub async fn run(self, listener: TcpListener, stop: CancellationToken) -> anyhow::Result<()> {
         let Self { config, board } = self;

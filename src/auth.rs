@@ -209,7 +209,10 @@ impl Viewer {
             } if agent.owner_id != Some(*member_id) => Err(Error::Forbidden(
                 "only the agent's owner, or an owner or admin of the workspace, may do this",
             )),
-            _ => Ok(()),
+            Identity::Admin
+            | Identity::Service { .. }
+            | Identity::Member { .. }
+            | Identity::Daemon(_) => Ok(()),
         }
     }
 
@@ -222,7 +225,7 @@ impl Viewer {
     }
 }
 
-/// Whether one of `runtimes` is missing among those found, for the answer NOT_FOUND.
+/// Whether one of `runtimes` is missing among those found, for the answer `NOT_FOUND`.
 pub(crate) fn require_all_found(asked: &[RuntimeId], found: &[RuntimeId]) -> Result<()> {
     if asked.iter().all(|id| found.contains(id)) {
         Ok(())

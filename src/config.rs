@@ -77,7 +77,7 @@ pub struct LogArgs {
     #[arg(
         long,
         env = "CALLBOARD_LOG",
-        default_value = "info,sqlx=warn",
+        default_value = "info,callboard_daemon=warn,reqwest_retry=error,sea_orm_migration=warn,sqlx=warn",
         global = true
     )]
     pub log: String,

@@ -151,7 +151,7 @@ impl Doorbell {
                     }
                 }
             }
-            std::future::pending().await
+            std::future::pending::<()>().await;
         };
         if tokio::time::timeout(LISTEN_TEST, heard).await.is_err() {
             tracing::warn!(

@@ -57,7 +57,7 @@ pub enum Error {
     Internal(#[source] anyhow::Error),
     /// An error of a read that several waited for.
     #[error(transparent)]
-    Shared(#[from] Arc<Error>),
+    Shared(#[from] Arc<Self>),
 }
 
 impl Error {

@@ -4,6 +4,8 @@ pub mod cli;
 pub mod config;
 pub mod telemetry;
 
+pub mod demo;
+
 pub mod app;
 
 pub mod background;

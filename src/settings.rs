@@ -20,11 +20,11 @@ pub struct Settings {
 impl Default for Settings {
     fn default() -> Self {
         Self {
-            claim_lease: Duration::from_secs(60),
+            claim_lease: Duration::from_mins(1),
             max_deliveries: 5,
             requeue_batch: 50,
-            unstable_window: Duration::from_secs(5 * 60),
-            event_retention: Duration::from_secs(7 * 24 * 60 * 60),
+            unstable_window: Duration::from_mins(5),
+            event_retention: Duration::from_hours(7 * 24),
         }
     }
 }

@@ -200,6 +200,21 @@ pub async fn revoke(db: &impl ConnectionTrait, id: TokenId) -> Result<()> {
         .ok_or(Error::NotFound("token"))
 }
 
+/// Ends the tokens of a workspace that have this name.
+pub async fn revoke_named(
+    db: &impl ConnectionTrait,
+    workspace_id: WorkspaceId,
+    name: &str,
+) -> Result<()> {
+    let statement: Statement = raw_sql!(
+        Postgres,
+        r#"update api_token set revoked_at = now()
+           where workspace_id = {workspace_id} and name = {name} and revoked_at is null"#
+    );
+    db.execute_raw(statement).await?;
+    Ok(())
+}
+
 /// What is stored of a token.
 fn hash(token: &SecretString) -> Vec<u8> {
     Sha256::digest(token.expose_secret().as_bytes()).to_vec()

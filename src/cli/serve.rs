@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 
 use anyhow::Context;
 use clap::Args;
+use sea_orm::DatabaseConnection;
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
@@ -13,6 +14,7 @@ use super::database::Database;
 use crate::app::{App, Config};
 use crate::config::{DatabaseArgs, ServeArgs};
 use crate::db::{self, ConnectOptions, migrate};
+use crate::graphql::Executor;
 
 /// Runs the service.
 #[derive(Args, Debug)]
@@ -45,6 +47,10 @@ pub(super) struct Server {
     pub(super) address: SocketAddr,
     /// The database under it.
     pub(super) database: Database,
+    /// Its pool.
+    pub(super) db: DatabaseConnection,
+    /// What executes documents.
+    pub(super) executor: Executor,
     tracker: TaskTracker,
     running: tokio::task::JoinHandle<anyhow::Result<()>>,
 }
@@ -71,12 +77,15 @@ impl Server {
         if let Some(url) = &database.own_url {
             tracing::info!("its own Postgres is at {url}");
         }
+        let (db, executor) = (app.db().clone(), app.executor());
         let tracker = TaskTracker::new();
         let running = tracker.spawn(app.run(listener, stop));
         tracker.close();
         Ok(Self {
             address,
             database,
+            db,
+            executor,
             tracker,
             running,
         })

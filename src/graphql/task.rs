@@ -124,7 +124,7 @@ impl Task {
     }
 
     /// The failed try that it repeats.
-    async fn parent_task(&self, ctx: &Context<'_>) -> Result<Option<Task>> {
+    async fn parent_task(&self, ctx: &Context<'_>) -> Result<Option<Self>> {
         let Some(id) = self.0.parent_task_id else {
             return Ok(None);
         };
@@ -132,7 +132,7 @@ impl Task {
             .load_one(id)
             .await
             .map_err(Error::from)?;
-        Ok(parent.map(Task::from))
+        Ok(parent.map(Self::from))
     }
 
     /// What asked for it, in a line.
@@ -205,7 +205,7 @@ impl Task {
         let events = event::of_task(context::db(ctx)?, self.0.id).await?;
         Ok(events
             .into_iter()
-            .filter_map(|row| TaskEvent::new(row, Task(std::sync::Arc::clone(&self.0))))
+            .filter_map(|row| TaskEvent::new(row, Self(std::sync::Arc::clone(&self.0))))
             .collect())
     }
 

@@ -64,17 +64,17 @@ pub async fn complete(
                and claim_token is not distinct from {token}
            returning *"#
     );
-    match task::Entity::find()
+    if let Some(completed) = task::Entity::find()
         .from_raw_sql(statement)
         .one(txn)
         .await?
     {
-        Some(completed) => Ok(completed),
-        None => unsettled(
-            find_of_daemon(txn, viewer.require_daemon()?, task_id).await?,
-            claim,
-        ),
+        return Ok(completed);
     }
+    unsettled(
+        find_of_daemon(txn, viewer.require_daemon()?, task_id).await?,
+        claim,
+    )
 }
 
 /// A task that failed, and its successor if it earned one.
@@ -121,23 +121,22 @@ pub async fn fail(
                and claim_token is not distinct from {token}
            returning *"#
     );
-    match task::Entity::find()
+    if let Some(failed) = task::Entity::find()
         .from_raw_sql(statement)
         .one(txn)
         .await?
     {
-        Some(failed) => Ok(Failed {
-            retry: retry::after_failure(txn, &failed).await?,
+        let retry = retry::after_failure(txn, &failed).await?;
+        return Ok(Failed {
             task: failed,
-        }),
-        None => {
-            let task = unsettled(
-                find_of_daemon(txn, viewer.require_daemon()?, task_id).await?,
-                claim,
-            )?;
-            Ok(Failed { task, retry: None })
-        }
+            retry,
+        });
     }
+    let task = find_of_daemon(txn, viewer.require_daemon()?, task_id).await?;
+    Ok(Failed {
+        task: unsettled(task, claim)?,
+        retry: None,
+    })
 }
 
 /// Finds the daemon's task and locks its agent, whose status the end of the task may change.

@@ -16,4 +16,6 @@ mod harness;
 
 mod schema;
 
+mod tidy;
+
 mod path;

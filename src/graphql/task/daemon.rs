@@ -14,6 +14,7 @@ use crate::task::settle::{self, Completion, Failure};
 use crate::task::{Claim, session, start};
 
 /// What a daemon asks for.
+#[expect(clippy::struct_field_names, reason = "the contract's names")]
 #[derive(Debug, InputObject)]
 pub(super) struct ClaimTaskInput {
     /// For which of its runtimes.
