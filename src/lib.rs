@@ -1,4 +1,112 @@
-//! Callboard.
+//! Callboard: a board on which work for coding agents is posted as tasks, claimed by daemons, and watched live.
+//!
+//! This page is the architecture: the whole in a few lines, where to enter, the parts, what always holds, and two walks
+//! through it.
+//!
+//! # The whole
+//!
+//! ```text
+//! front ends ── queries, mutations ──┐                       ┌─ Postgres: the tables,
+//! front ends ══ subscriptions ═══════╡  callboard (n of them)╞═ the event log, one LISTEN
+//! daemons ───── mutations ───────────┤                       │  per server
+//! daemons ═════ taskAvailable ═══════╛                       ┘
+//! ```
+//!
+//! Postgres is the only truth and the only coordinator. A server holds nothing that another could not rebuild, so any
+//! number of them run side by side. A *task* waits on the board for its agent's *runtime*; the runtime's *daemon* claims
+//! it, starts it within a *lease*, and settles it. Every change is written to the *event log* by the database itself, and
+//! every live view is a reader of that log.
+//!
+//! # Where to enter
+//!
+//! - What can happen to a task: [`task`], a file for each verb.
+//! - Which task may be claimed: `migration/src/m20261123_000004_claim.sql`, the one place where the rule stands.
+//! - How events come about, and why their order has no gaps: `migration/src/m20261123_000003_event_log.sql`.
+//! - How a front end is kept up to date: [`event::hub`], then `graphql/feed.rs`.
+//! - Who may see and do what: [`auth`].
+//!
+//! # The parts
+//!
+//! A module uses those below it in this list, never those above: [`cli`] → [`demo`] → [`app`] → [`http`], [`background`]
+//! → [`graphql`] → the capabilities ([`task`], [`agent`], [`runtime`], [`issue`], [`presence`], [`workspace`]) →
+//! [`auth`], [`event`], [`doorbell`], [`db`] → [`settings`], [`limits`], [`error`] → `entity`.
+//!
+//! - [`cli`], [`config`], [`telemetry`]: the command line, its flags and the log. What is for machines goes to standard
+//!   output, all else to standard error.
+//! - [`demo`]: an installation in one process, to be looked at.
+//! - [`app`]: the composition root. Puts a server together, runs it, stops it within bounds.
+//! - [`http`]: the edge. A token becomes a [`Viewer`](auth::Viewer), a body a request.
+//! - [`background`]: loops that every server runs, harmless on several at once.
+//! - [`graphql`]: the schema. Authorises, calls a capability, wraps what it returns; no SQL and no rules.
+//! - [`task`]: enqueue, claim, start, settle, retry, cancel, session, transcript. Rule and statement in one file.
+//! - [`agent`], [`runtime`], [`issue`], [`presence`], [`workspace`]: the other nouns.
+//! - [`auth`]: who sees which rows, as conditions that every finder takes, and who may change them.
+//! - [`event`]: reads the log after a cursor; [`event::hub`] reads it once for all subscribers of a server.
+//! - [`doorbell`]: empty wake-ups, within the process and over LISTEN/NOTIFY.
+//! - [`db`]: connecting, migrating, writing; [`db::embedded`] is the Postgres that Callboard brings along.
+//! - [`error`]: what can go wrong in terms a client can act on, and its one conversion to GraphQL.
+//!
+//! Beside this crate: `entity` (rows, ids, closed vocabularies), `migration` (the history of the database), and
+//! `callboard-daemon`, which knows `schema.graphql` and nothing of the server. There is no layer of services and none of
+//! repositories, and there are no traits of our own: every seam that would need one has one side.
+//!
+//! # What always holds
+//!
+//! 1. **Capabilities know neither GraphQL nor HTTP.**
+//! 2. **Every statement on behalf of a viewer is bound to what the viewer may see.** Another workspace's row and a missing
+//!    row are one answer: `NOT_FOUND`.
+//! 3. **Every write on behalf of a claim carries task and claim token in its `WHERE`.** No row means
+//!    [`ClaimConflict`](error::Error::ClaimConflict). Repeating a settled write returns the row and emits nothing.
+//! 4. **Terminal rows never change status.**
+//! 5. **The database's clock decides.** No code compares a stored time with its own now; what depends on now is read with
+//!    the database's now in it.
+//! 6. **Events come from the database,** in the transaction that made the change. No write path can forget one.
+//! 7. **A wake-up carries no data.** Whatever is lost, reading after the cursor finds.
+//! 8. **Agents are locked before their tasks,** in the order of their ids, in a statement of its own. It makes capacity and
+//!    serialisation exact, and keeps any two verbs from waiting for each other.
+//! 9. **No transaction spans an await on anything but the database.**
+//! 10. **Nothing is spawned except on a tracker,** and everything spawned ends when told to. (The batched reads of
+//!     `graphql/loader.rs` are the exception: they live no longer than the request that waits for them.)
+//! 11. **There are no globals.** Two servers run in one process; the tests do that.
+//! 12. **A secret is redacted from the moment it is read.** Claim tokens, custom environments and MCP configurations never
+//!     reach events, logs or task reads.
+//!
+//! # A task from enqueue to completion
+//!
+//! The host application sends `enqueueTask`. `http/graphql.rs` finds the token's hash and from it the viewer;
+//! `graphql/task/host.rs` begins a [`Write`](db::Write) and calls [`task::enqueue`]. That checks the input, finds the
+//! agent among those that the viewer may see, and inserts one row. The table's trigger opens the event log for the
+//! transaction, which takes a shared advisory lock keyed by the last position drawn, and writes a `queued` event at the
+//! next position. The commit makes both visible at once; [`Write::commit`](db::Write::commit) rings the [`doorbell`].
+//!
+//! The ring wakes this server's [`hub`](event::hub::Hub) directly, and those of others through one NOTIFY, which the ringer
+//! sends for all commits of the last ten milliseconds. Each hub asks for the *horizon*, up to where no transaction can
+//! still add an earlier event, reads the rows up to there, and hands them to its subscribers. A front end's `taskEvents`
+//! shows the event; a daemon's `taskAvailable` for the task's runtime fires.
+//!
+//! The daemon sends `claimTask`. [`task::claim`] takes back what the runtime was given and did not start, chooses the agent
+//! whose next claimable task is the best, locks that agent, chooses the task again under the lock, and dispatches it with a
+//! random claim token and a lease. If the answer is lost, the daemon repeats the request with the same request id and gets
+//! the same claim. `startTask` locks the row first and decides after: a repetition finds the task running and gets it
+//! again. While its command runs the daemon reports progress and messages, and a heartbeat every 15 seconds that says which
+//! claims it holds and is told which it has lost.
+//!
+//! `completeTask` locks the agent, then ends the task where the token still holds it. The trigger writes the event and sets
+//! `agent.status`, which depends on the agent's other tasks and is why the agent was locked. The event wakes the runtime
+//! again: the task's successor may have waited for just this.
+//!
+//! # A daemon is killed and comes back
+//!
+//! Its tasks stay as they are: running ones are running for all that anybody knows, and nobody else may take them, because
+//! the claim is the daemon's. When it starts again it registers its runtimes, delivers the settlements that it had written
+//! to disk and not seen acknowledged, and calls `recoverOrphanedTasks`. [`runtime::recover_orphans`] fails what is left as
+//! `runtime_recovery`, and [`task::retry`] puts the next try of each on the board in the same transaction, if somebody
+//! waits for it and tries are left. The old try's token holds nothing any more: should some remainder of the old life
+//! complete it after all, it finds a terminal row and changes nothing.
+//!
+//! Had the server been killed instead, the daemon would repeat what was not answered until another answers. Front ends
+//! reconnect with the cursor of the last event they saw. Had Postgres been killed, requests would be told `UNAVAILABLE`,
+//! subscriptions would wait, and both go on when it is back.
 
 pub mod cli;
 pub mod config;
@@ -21,13 +129,14 @@ pub mod task;
 pub mod workspace;
 
 pub mod auth;
-pub mod limits;
-pub mod settings;
 
 pub mod event;
 
 pub mod doorbell;
 
 pub mod db;
+
+pub mod limits;
+pub mod settings;
 
 pub mod error;
