@@ -2,6 +2,7 @@
 
 use entity::agent::{self, Visibility};
 use entity::id::{AgentId, RuntimeId, WorkspaceId};
+use entity::secret::SecretJson;
 use entity::{runtime, workspace};
 use sea_orm::{
     ActiveEnum, ColumnTrait, ConnectionTrait, EntityTrait, QueryFilter, QueryOrder, Statement,
@@ -37,11 +38,11 @@ pub struct NewAgent {
     /// What it is told before every task.
     pub instructions: String,
     /// Environment variables of its processes; an object of strings.
-    pub custom_env: Option<Value>,
+    pub custom_env: Option<SecretJson>,
     /// Arguments of its processes; an array of strings.
     pub custom_args: Option<Value>,
     /// Its MCP servers; an object.
-    pub mcp_config: Option<Value>,
+    pub mcp_config: Option<SecretJson>,
     /// Which model it uses.
     pub model: Option<String>,
 }
@@ -60,8 +61,8 @@ impl NewAgent {
             1..=1000,
         )?;
         check_object("input.runtimeConfig", self.runtime_config.as_ref())?;
-        check_object("input.mcpConfig", self.mcp_config.as_ref())?;
-        check_env("input.customEnv", self.custom_env.as_ref())?;
+        check_object("input.mcpConfig", secret(self.mcp_config.as_ref()))?;
+        check_env("input.customEnv", secret(self.custom_env.as_ref()))?;
         check_args("input.customArgs", self.custom_args.as_ref())
     }
 }
@@ -101,7 +102,7 @@ pub async fn create(
     let runtime_mode = new.runtime_mode.to_value();
     let visibility = new.visibility.to_value();
     let runtime_config = new.runtime_config.unwrap_or_else(|| json!({}));
-    let custom_env = new.custom_env.unwrap_or_else(|| json!({}));
+    let custom_env = new.custom_env.unwrap_or_else(|| SecretJson(json!({})));
     let custom_args = new.custom_args.unwrap_or_else(|| json!([]));
     let statement: Statement = raw_sql!(
         Postgres,
@@ -190,6 +191,11 @@ pub async fn running_task_count(db: &impl ConnectionTrait, agent: &agent::Model)
         .map(|row| row.try_get_by_index(0))
         .transpose()?
         .unwrap_or(0))
+}
+
+/// The JSON of a secret.
+fn secret(secret: Option<&SecretJson>) -> Option<&Value> {
+    secret.map(|secret| &secret.0)
 }
 
 /// Refuses JSON that is not an object.

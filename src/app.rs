@@ -20,6 +20,9 @@ use crate::settings::Settings;
 /// How long requests under way may take to finish when the server stops.
 const DRAIN_TIMEOUT: Duration = Duration::from_secs(10);
 
+/// How long the loops and the connections to the database may take to end after that.
+const CLOSE_TIMEOUT: Duration = Duration::from_secs(3);
+
 /// What a server is made of.
 #[derive(Clone, Debug)]
 pub struct Config {
@@ -103,13 +106,17 @@ impl App {
         let served = serve(listener, edge, stop).await;
 
         stop_loops.cancel();
-        if tokio::time::timeout(DRAIN_TIMEOUT, tracker.wait())
-            .await
-            .is_err()
-        {
-            tracing::warn!("some loops did not stop in time");
+        // A database that has fallen silent would be waited for without end: closing waits for every connection in use.
+        let closing = async {
+            tracker.wait().await;
+            db.close().await
+        };
+        match tokio::time::timeout(CLOSE_TIMEOUT, closing).await {
+            Ok(closed) => closed?,
+            Err(_elapsed) => tracing::warn!(
+                "the database did not answer in time; leaving its connections to break"
+            ),
         }
-        db.close().await?;
         served
     }
 }

@@ -103,8 +103,10 @@ impl Event {
 pub struct Batch {
     /// Where it begins, exclusive.
     pub after: Cursor,
-    /// Where it ends, inclusive; it may be later than the last event.
+    /// Where it ends, inclusive: its last event, or where it begins.
     pub through: Cursor,
+    /// Up to where the log was complete when this was read.
+    pub horizon: Cursor,
     /// What happened between.
     pub events: Vec<Arc<Event>>,
     /// Whether the log went on when this was read.
@@ -118,6 +120,24 @@ pub async fn horizon(db: &impl ConnectionTrait) -> Result<Cursor> {
         .query_one_raw(statement)
         .await?
         .ok_or_else(|| Error::Internal(anyhow::anyhow!("a function returned no row")))?;
+    Ok(Cursor(row.try_get_by_index(0)?))
+}
+
+/// The last event up to where the log is complete: the cursor that nothing has happened after.
+///
+/// The horizon itself is nobody's cursor. The numbers between the last event and it belong to transactions that were
+/// rolled back, and a crash of Postgres may give those away anew: it takes back what no commit has flushed.
+pub async fn tip(db: &impl ConnectionTrait) -> Result<Cursor> {
+    let horizon = horizon(db).await?.0;
+    let statement: Statement = raw_sql!(
+        Postgres,
+        r#"select greatest((select max(position) from task_event where position <= {horizon}), through)
+           from task_event_pruned"#
+    );
+    let row = db
+        .query_one_raw(statement)
+        .await?
+        .ok_or_else(|| Error::Internal(anyhow::anyhow!("task_event_pruned has no row")))?;
     Ok(Cursor(row.try_get_by_index(0)?))
 }
 
@@ -167,6 +187,7 @@ pub async fn read(db: &impl ConnectionTrait, after: Cursor) -> Result<Batch> {
         return Ok(Batch {
             after,
             through: after,
+            horizon,
             events: Vec::new(),
             more: false,
         });
@@ -187,10 +208,9 @@ pub async fn read(db: &impl ConnectionTrait, after: Cursor) -> Result<Batch> {
     );
     let rows = Row::find_by_statement(statement).all(db).await?;
     let more = i64::try_from(rows.len()).is_ok_and(|count| count >= PAGE_EVENTS);
-    let through = match rows.last() {
-        Some(last) if more => Cursor(last.event.position),
-        _ => horizon,
-    };
+    let through = rows
+        .last()
+        .map_or(after, |last| Cursor(last.event.position));
     let tasks = tasks(db, &rows).await?;
     let events = rows
         .into_iter()
@@ -210,6 +230,7 @@ pub async fn read(db: &impl ConnectionTrait, after: Cursor) -> Result<Batch> {
     Ok(Batch {
         after,
         through,
+        horizon,
         events,
         more,
     })

@@ -8,12 +8,14 @@ mod feed;
 mod input;
 mod issue;
 mod loader;
+mod nesting;
 mod presence;
 mod runtime;
 mod scalar;
 mod task;
 mod transcript;
 mod viewer;
+mod weight;
 mod workspace;
 
 use async_graphql::{MergedObject, MergedSubscription};
@@ -54,6 +56,9 @@ const MAX_DEPTH: usize = 15;
 /// The most fields a query may ask for, each nested one counted.
 const MAX_COMPLEXITY: usize = 1000;
 
+/// The most directives on one field.
+const MAX_DIRECTIVES: usize = 10;
+
 /// Makes the schema over what its resolvers need.
 pub fn schema(board: context::Board) -> Schema {
     builder().data(loader::loaders(&board)).data(board).finish()
@@ -72,4 +77,5 @@ fn builder() -> async_graphql::SchemaBuilder<Query, Mutation, Subscription> {
     )
     .limit_depth(MAX_DEPTH)
     .limit_complexity(MAX_COMPLEXITY)
+    .limit_directives(MAX_DIRECTIVES)
 }

@@ -8,9 +8,11 @@ use sea_orm::{
 
 use crate::auth::Viewer;
 use crate::error::{Error, Result, violated_constraint};
+use crate::limits;
 
 /// Makes a workspace.
 pub async fn create(db: &impl ConnectionTrait, slug: &str, name: &str) -> Result<workspace::Model> {
+    limits::name("name", name)?;
     let id = WorkspaceId::generate();
     let statement: Statement = raw_sql!(
         Postgres,

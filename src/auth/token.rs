@@ -16,6 +16,7 @@ use sha2::{Digest, Sha256};
 
 use super::{Daemon, Identity, Viewer};
 use crate::error::{Error, Result};
+use crate::limits;
 
 /// How many random characters a token has: 190 bits.
 const RANDOM_LENGTH: usize = 32;
@@ -44,6 +45,10 @@ pub struct NewToken {
 
 /// Makes a token, and the member that it speaks for if need be. Shown once; only its hash is kept.
 pub async fn create(db: &impl ConnectionTrait, new: NewToken) -> Result<SecretString> {
+    limits::line("name", Some(&new.name))?;
+    if let Identity::Daemon(daemon) = &new.identity {
+        limits::name("daemonId", &daemon.daemon_id)?;
+    }
     let (kind, workspace_id, member_id, daemon_id) = match new.identity {
         Identity::Admin => (Kind::Admin, None, None, None),
         Identity::Service { workspace_id } => (Kind::Service, Some(workspace_id), None, None),

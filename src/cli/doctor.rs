@@ -2,9 +2,11 @@
 
 use std::time::Duration;
 
+use anyhow::Context;
 use clap::Args;
 use sea_orm::{ConnectionTrait, DatabaseConnection, Statement, raw_sql};
-use sqlx::postgres::{PgListener, PgPoolOptions};
+use sqlx::Connection;
+use sqlx::postgres::{PgConnectOptions, PgConnection, PgListener, PgPoolOptions};
 
 use super::database::Database;
 use crate::config::{DatabaseArgs, ServeArgs};
@@ -12,6 +14,9 @@ use crate::db::{self, migrate};
 
 /// The oldest Postgres that will do.
 const OLDEST_POSTGRES: i32 = 150_000;
+
+/// How long connecting may take.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// How long a notification may take.
 const LISTEN_TIMEOUT: Duration = Duration::from_secs(5);
@@ -36,12 +41,16 @@ impl DoctorCommand {
             .map(db::parse_url)
             .transpose()?;
         let listener = listener.unwrap_or_else(|| database.options.clone());
-        let checks = [
-            ("database", check_database(&pool).await),
-            ("migrations", migrate::check(&pool).await),
-            ("listener", check_listener(&pool, listener).await),
-            ("settings", self.check_settings()),
-        ];
+        let mut checks = vec![("settings", self.check_settings())];
+        match check_connection(&database.options).await {
+            Ok(()) => checks.extend([
+                ("database", check_database(&pool).await),
+                ("migrations", migrate::check(&pool).await),
+                ("listener", check_listener(&pool, &listener).await),
+            ]),
+            // The others would say the same, each after a wait of its own.
+            Err(error) => checks.push(("database", Err(error))),
+        }
         pool.close().await?;
         database.close().await?;
 
@@ -73,6 +82,15 @@ impl DoctorCommand {
     }
 }
 
+/// Connects once. A pool would go on trying, and not say why it fails.
+async fn check_connection(options: &PgConnectOptions) -> anyhow::Result<()> {
+    let connection = tokio::time::timeout(CONNECT_TIMEOUT, PgConnection::connect_with(options))
+        .await
+        .context("it does not answer")??;
+    connection.close().await?;
+    Ok(())
+}
+
 async fn check_database(pool: &DatabaseConnection) -> anyhow::Result<()> {
     let statement: Statement = raw_sql!(
         Postgres,
@@ -98,11 +116,12 @@ async fn check_database(pool: &DatabaseConnection) -> anyhow::Result<()> {
 
 async fn check_listener(
     pool: &DatabaseConnection,
-    listener: sqlx::postgres::PgConnectOptions,
+    listener: &PgConnectOptions,
 ) -> anyhow::Result<()> {
+    check_connection(listener).await?;
     let connection = PgPoolOptions::new()
         .max_connections(1)
-        .connect_with(listener)
+        .connect_with(listener.clone())
         .await?;
     let mut listener = PgListener::connect_with(&connection).await?;
     listener.listen("callboard_doctor").await?;

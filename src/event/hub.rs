@@ -11,7 +11,7 @@ use sea_orm::DatabaseConnection;
 use tokio::sync::{broadcast, watch};
 use tokio_util::sync::CancellationToken;
 
-use super::{Batch, Cursor, check_cursor, horizon, read};
+use super::{Batch, Cursor, check_cursor, read, tip};
 use crate::doorbell::Doorbell;
 use crate::error::{Error, Result};
 
@@ -51,15 +51,16 @@ impl Hub {
 
     /// Reads the log after each ring, until told to stop. Its subscribers end with it.
     pub async fn run(self, doorbell: Doorbell, stop: CancellationToken) {
+        // Reading changes nothing, so it is broken off wherever it is: a database that has fallen silent holds nobody up.
+        stop.run_until_cancelled(self.read_after_each_ring(doorbell))
+            .await;
+    }
+
+    async fn read_after_each_ring(&self, doorbell: Doorbell) {
         let mut position = None;
         let mut pause = Duration::ZERO;
         loop {
-            let woken = async {
-                let _elapsed = tokio::time::timeout(pause, doorbell.heard()).await;
-            };
-            if stop.run_until_cancelled(woken).await.is_none() {
-                return;
-            }
+            let _elapsed = tokio::time::timeout(pause, doorbell.heard()).await;
             pause = match self.advance(&mut position).await {
                 Ok(next) => next,
                 Err(error) => {
@@ -73,13 +74,13 @@ impl Hub {
     /// Reads what is new and hands it out; says how long to wait for the next ring.
     async fn advance(&self, position: &mut Option<Cursor>) -> Result<Duration> {
         let Some(after) = *position else {
-            let now = horizon(&self.db).await?;
+            let now = tip(&self.db).await?;
             *position = Some(now);
             self.position.send_replace(Some(now));
             return Ok(Duration::ZERO);
         };
         let batch = read(&self.db, after).await?;
-        let (more, through) = (batch.more, batch.through);
+        let (more, through, horizon) = (batch.more, batch.through, batch.horizon);
         if through > after {
             *position = Some(through);
             self.position.send_replace(Some(through));
@@ -89,7 +90,7 @@ impl Hub {
         if more {
             return Ok(Duration::ZERO);
         }
-        let held_back = super::drawn(&self.db).await? > through;
+        let held_back = super::drawn(&self.db).await? > horizon;
         Ok(if held_back {
             HELD_BACK_INTERVAL
         } else {
@@ -183,6 +184,7 @@ fn unseen(batch: Arc<Batch>, seen: Cursor) -> Arc<Batch> {
     Arc::new(Batch {
         after: seen,
         through: batch.through,
+        horizon: batch.horizon,
         events: batch
             .events
             .iter()

@@ -5,6 +5,7 @@ use chrono::{DateTime, Utc};
 use entity::agent::{self as row, Status, Visibility};
 use entity::id::{AgentId, MemberId, RuntimeId, WorkspaceId};
 use entity::runtime::Mode;
+use entity::secret::SecretJson;
 
 use super::connection::{self, Page, TaskConnection};
 use super::context;
@@ -162,7 +163,7 @@ impl Agent {
     }
 
     /// Its tasks that the viewer may see, newest first.
-    #[graphql(complexity = "first.max(0) as usize * child_complexity / 10 + 1")]
+    #[graphql(complexity = "connection::cost(first, child_complexity)")]
     async fn tasks(
         &self,
         ctx: &Context<'_>,
@@ -249,9 +250,9 @@ impl From<CreateAgentInput> for NewAgent {
             visibility: input.visibility,
             max_concurrent_tasks: input.max_concurrent_tasks,
             instructions: text(input.instructions).unwrap_or_default(),
-            custom_env: json(input.custom_env),
+            custom_env: json(input.custom_env).map(SecretJson),
             custom_args: json(input.custom_args),
-            mcp_config: json(input.mcp_config),
+            mcp_config: json(input.mcp_config).map(SecretJson),
             model: text(input.model),
         }
     }

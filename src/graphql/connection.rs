@@ -72,6 +72,13 @@ impl TaskConnection {
     }
 }
 
+/// How complex a page is: a tenth of what its rows would be one by one, as they are read at once. A page of more rows
+/// than there may be is refused when it is read, so it is not reckoned with here, where it might not even fit.
+pub(super) fn cost(first: i32, child_complexity: usize) -> usize {
+    let rows = usize::try_from(first.clamp(0, limits::PAGE_ROWS)).unwrap_or(0);
+    rows.saturating_mul(child_complexity) / 10 + 1
+}
+
 /// Reads a page of the tasks that the viewer may see.
 pub(super) async fn tasks(
     ctx: &async_graphql::Context<'_>,

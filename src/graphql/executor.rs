@@ -2,18 +2,23 @@
 
 use std::sync::Arc;
 
-use async_graphql::{Data, Request, Response, ServerError, Value};
-use futures::StreamExt;
-use futures::stream::BoxStream;
+use async_graphql::{Data, Pos, Request, Response, ServerError, Value};
+use futures::stream::{self, BoxStream, StreamExt};
 
-use super::Schema;
+use super::{Schema, nesting, weight};
+use crate::error::Error;
 
 /// What async-graphql says when a query goes beyond a limit; it gives these errors no code.
-const TOO_COMPLEX: [&str; 3] = [
+const TOO_COMPLEX: [&str; 5] = [
     "Query is too complex.",
     "Query is nested too deep.",
     "The recursion depth of the query",
+    "The number of directives",
+    "recursion limit exceeded",
 ];
+
+/// The most bytes of a message.
+const MESSAGE_BYTES: usize = 500;
 
 /// What executes documents: the schema, and a code on every error.
 #[derive(Clone)]
@@ -26,19 +31,40 @@ impl std::fmt::Debug for Executor {
 }
 
 impl async_graphql::Executor for Executor {
-    async fn execute(&self, request: Request) -> Response {
-        with_codes(self.0.execute(request).await)
+    async fn execute(&self, mut request: Request) -> Response {
+        match weigh(&mut request) {
+            Ok(()) => with_codes(self.0.execute(request).await),
+            Err(error) => with_codes(Response::from_errors(vec![error])),
+        }
     }
 
     fn execute_stream(
         &self,
-        request: Request,
+        mut request: Request,
         session_data: Option<Arc<Data>>,
     ) -> BoxStream<'static, Response> {
+        if let Err(error) = weigh(&mut request) {
+            let response = with_codes(Response::from_errors(vec![error]));
+            return stream::once(std::future::ready(response)).boxed();
+        }
         async_graphql::Executor::execute_stream(&self.0, request, session_data)
             .map(with_codes)
             .boxed()
     }
+}
+
+/// Refuses a document that cannot be read, or that would take long to read or to validate. What was parsed stays with the
+/// request.
+fn weigh(request: &mut Request) -> Result<(), ServerError> {
+    nesting::check(&request.query).map_err(of_document)?;
+    weight::check(request.parsed_query()?).map_err(of_document)
+}
+
+/// An error about a document as a whole, and no place in it.
+fn of_document(error: Error) -> ServerError {
+    let mut error = async_graphql::Error::from(error).into_server_error(Pos::default());
+    error.locations.clear();
+    error
 }
 
 /// Gives every error without a code the one that the contract has for it: what was raised before a resolver ran is a
@@ -63,4 +89,15 @@ fn add_code(error: &mut ServerError) {
         };
         extensions.set("code", Value::from(code));
     }
+    if error.message.len() > MESSAGE_BYTES {
+        error.message = shortened(&error.message);
+    }
+}
+
+/// The first and the last line: between them the parser quotes the line that it is about, however long.
+fn shortened(message: &str) -> String {
+    let (first, rest) = message.split_once('\n').unwrap_or((message, ""));
+    let last = rest.lines().next_back().unwrap_or_default();
+    let within = |line: &str| line.chars().take(MESSAGE_BYTES / 2).collect::<String>();
+    format!("{} … {}", within(first), within(last))
 }

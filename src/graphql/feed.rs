@@ -207,11 +207,12 @@ impl FeedSubscription {
         #[graphql(desc = "From where; from now where it is absent.")] after: Option<Cursor>,
     ) -> Result<impl Stream<Item = TaskEvent>> {
         let (board, viewer) = (context::board(ctx)?, context::viewer(ctx)?.clone());
+        let filter = filter.unwrap_or_default();
+        limits::list("filter.kinds", filter.kinds.as_deref().unwrap_or_default())?;
         workspace::find(&board.db, &viewer, workspace_id)
             .await?
             .ok_or(Error::NotFound("workspace"))?;
         let follower = board.hub.follow(after.map(|cursor| cursor.0)).await?;
-        let filter = filter.unwrap_or_default();
         Ok(batches(follower).flat_map(move |batch| {
             let shown: Vec<TaskEvent> = batch
                 .events

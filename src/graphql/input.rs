@@ -2,6 +2,7 @@
 //! mutation: an agent's output that has one must not leave its task stuck.
 
 use std::borrow::Cow;
+use std::fmt;
 
 use async_graphql::registry::Registry;
 use async_graphql::{InputType, InputValueError, InputValueResult, Value};
@@ -35,9 +36,15 @@ impl InputType for Text {
     }
 }
 
-/// A `JSON` value, without U+0000 in its strings and keys.
-#[derive(Clone, Debug)]
+/// A `JSON` value, without U+0000 in its strings and keys. It may be a secret, so it is not printed.
+#[derive(Clone)]
 pub(super) struct JsonText(pub(super) serde_json::Value);
+
+impl fmt::Debug for JsonText {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("JsonText(..)")
+    }
+}
 
 impl InputType for JsonText {
     type RawValueType = serde_json::Value;

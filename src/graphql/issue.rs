@@ -29,7 +29,7 @@ impl Issue {
     }
 
     /// All of its tasks, newest first.
-    #[graphql(complexity = "first.max(0) as usize * child_complexity / 10 + 1")]
+    #[graphql(complexity = "connection::cost(first, child_complexity)")]
     async fn tasks(
         &self,
         ctx: &Context<'_>,

@@ -16,7 +16,7 @@ use super::task::Task;
 use crate::agent::{self, Archived};
 use crate::error;
 use crate::presence::{self, Presence};
-use crate::{event, runtime, task, workspace};
+use crate::{event, limits, runtime, task, workspace};
 
 /// A tenant: its agents, runtimes and tasks.
 #[derive(Debug)]
@@ -75,7 +75,7 @@ impl Workspace {
     }
 
     /// The tasks that the viewer may see, newest first.
-    #[graphql(complexity = "first.max(0) as usize * child_complexity / 10 + 1")]
+    #[graphql(complexity = "connection::cost(first, child_complexity)")]
     async fn tasks(
         &self,
         ctx: &Context<'_>,
@@ -83,7 +83,11 @@ impl Workspace {
         #[graphql(default = 50, desc = "How many, 200 at most.")] first: i32,
         #[graphql(desc = "The `endCursor` of the page before.")] after: Option<String>,
     ) -> Result<TaskConnection> {
-        let filter = filter.unwrap_or_default().into();
+        let filter: task::Filter = filter.unwrap_or_default().into();
+        limits::list(
+            "filter.status",
+            filter.status.as_deref().unwrap_or_default(),
+        )?;
         Ok(connection::tasks(ctx, Some(self.0.id), &filter, Page { first, after }).await?)
     }
 
@@ -173,7 +177,7 @@ async fn snapshot(
     workspace_id: WorkspaceId,
 ) -> error::Result<WorkspaceSnapshot> {
     let (board, viewer) = (context::board(ctx)?, context::viewer(ctx)?);
-    let cursor = event::horizon(&board.db).await?;
+    let cursor = event::tip(&board.db).await?;
     let txn = board
         .db
         .begin_with_config(

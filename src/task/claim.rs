@@ -9,7 +9,9 @@ use std::time::Duration;
 
 use entity::id::{AgentId, ClaimRequestId, ClaimToken, RuntimeId};
 use entity::{agent, runtime, task};
-use sea_orm::{ConnectionTrait, DatabaseTransaction, EntityTrait, Statement, raw_sql};
+use sea_orm::{
+    ConnectionTrait, DatabaseTransaction, EntityTrait, Statement, TransactionTrait, raw_sql,
+};
 
 use uuid::Uuid;
 
@@ -54,13 +56,15 @@ pub async fn claim(
     if let Some(task) = claimed_before(txn, &runtime, request.request_id).await? {
         return Ok(Some(claimed(txn, task).await?));
     }
-    requeue_expired(txn, &runtime, settings).await?;
 
     let mut passed_over = Vec::new();
     while let Some(agent_id) = choose_agent(txn, &runtime, request.agent_id, &passed_over).await? {
-        lock::agent(txn, agent_id).await?;
+        // A savepoint, because an agent that turns out to have nothing must be let go of: whoever holds one agent while
+        // it waits for the next may wait in a circle.
+        let attempt = txn.begin().await?;
+        lock::agent(&attempt, agent_id).await?;
         if let Some(task) = take(
-            txn,
+            &attempt,
             &runtime,
             agent_id,
             request.request_id,
@@ -68,9 +72,11 @@ pub async fn claim(
         )
         .await?
         {
+            attempt.commit().await?;
             return Ok(Some(claimed(txn, task).await?));
         }
         // Somebody else was faster with this one.
+        attempt.rollback().await?;
         passed_over.push(agent_id);
     }
     Ok(None)
@@ -127,12 +133,16 @@ async fn claimed_before(
 
 /// Takes back what the runtime was given and did not start in time: by asking, it shows that it lives. A task that was
 /// handed out too often fails instead. Looks before it writes, because almost every claim finds nothing here.
-async fn requeue_expired(
+///
+/// Comes before a claim, and says whether there was something: then this transaction has locked agents, and has to end
+/// before the claim locks another one.
+pub async fn requeue_expired(
     txn: &DatabaseTransaction,
-    runtime: &runtime::Model,
+    viewer: &Viewer,
     settings: &Settings,
-) -> Result<()> {
-    let (workspace_id, runtime_id) = (runtime.workspace_id, runtime.id);
+    runtime_id: RuntimeId,
+) -> Result<bool> {
+    let workspace_id = viewer.require_daemon()?.workspace_id;
     let (batch, max_deliveries) = (settings.requeue_batch, settings.max_deliveries);
     let statement: Statement = raw_sql!(
         Postgres,
@@ -142,8 +152,9 @@ async fn requeue_expired(
            limit 1"#
     );
     if txn.query_one_raw(statement).await?.is_none() {
-        return Ok(());
+        return Ok(false);
     }
+    find_runtime(txn, viewer, runtime_id).await?;
     let statement: Statement = raw_sql!(
         Postgres,
         r#"select distinct agent_id from (
@@ -182,7 +193,7 @@ async fn requeue_expired(
            where task.id = expired.id and task.status = 'dispatched' and task.claim_expires_at < now()"#
     );
     txn.execute_raw(statement).await?;
-    Ok(())
+    Ok(true)
 }
 
 /// The agent whose next claimable task on the runtime is the best of all.
@@ -267,6 +278,24 @@ pub async fn runtimes_with_work(
     let rows = db.query_all_raw(statement).await?;
     rows.iter()
         .map(|row| Ok(RuntimeId(row.try_get_by_index(0)?)))
+        .collect()
+}
+
+/// On these runtimes, the agents that have tasks waiting there; who may ask was decided before.
+pub async fn agents_waiting(
+    db: &impl ConnectionTrait,
+    runtimes: &[RuntimeId],
+) -> Result<Vec<(RuntimeId, AgentId)>> {
+    let runtimes: Vec<Uuid> = runtimes.iter().map(|id| id.0).collect();
+    let statement: Statement = raw_sql!(
+        Postgres,
+        r#"select runtime.id, waiting.agent_id
+           from unnest({runtimes}::uuid[]) as runtime (id)
+           cross join lateral task_agents_waiting(runtime.id) as waiting (agent_id)"#
+    );
+    let rows = db.query_all_raw(statement).await?;
+    rows.iter()
+        .map(|row| Ok((row.try_get_by_index(0)?, row.try_get_by_index(1)?)))
         .collect()
 }
 

@@ -96,12 +96,14 @@ pub async fn append_messages(
     txn: &DatabaseTransaction,
     viewer: &Viewer,
     claim: Claim,
-    messages: Vec<Message>,
+    mut messages: Vec<Message>,
 ) -> Result<task::Model> {
     limits::list("input.messages", &messages)?;
     for (index, message) in messages.iter().enumerate() {
         message.check(index)?;
     }
+    // In one order, so that two batches cannot wait for each other's lines.
+    messages.sort_by_key(|message| message.seq);
     let task = held_or_ended(txn, viewer, claim).await?;
     let rows = messages
         .into_iter()
@@ -131,7 +133,7 @@ pub async fn report_usage(
     txn: &DatabaseTransaction,
     viewer: &Viewer,
     claim: Claim,
-    usage: Vec<task_usage::Model>,
+    mut usage: Vec<task_usage::Model>,
 ) -> Result<task::Model> {
     limits::list("input.usage", &usage)?;
     for (index, row) in usage.iter().enumerate() {
@@ -152,6 +154,8 @@ pub async fn report_usage(
         )?;
     }
     let task = held_or_ended(txn, viewer, claim).await?;
+    // In one order, so that two reports cannot wait for each other's rows; of a model that is named twice the last holds.
+    usage.sort_by(|a, b| (&a.provider, &a.model).cmp(&(&b.provider, &b.model)));
     // One row a statement: a list that names a model twice would touch a row twice, which one statement may not.
     for row in usage {
         task_usage::Entity::insert(task_usage::ActiveModel {

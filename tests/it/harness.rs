@@ -1,8 +1,16 @@
 //! A server for each test, on a database of its own, and the clients that talk to it.
 
+mod arrange;
 mod client;
+mod contents;
 mod database;
+mod feed;
+mod mutation;
+mod postgres;
+mod proxy;
 mod socket;
+mod stage;
+mod surface;
 mod world;
 
 use std::net::SocketAddr;
@@ -16,13 +24,19 @@ use callboard::auth::token::{self, NewToken};
 use callboard::db::ConnectOptions;
 use callboard::settings::Settings;
 use secrecy::ExposeSecret;
+use sqlx::postgres::PgConnectOptions;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
 pub(crate) use client::Client;
 pub(crate) use database::TestDatabase;
+pub(crate) use feed::{Feed, Seen};
+pub(crate) use postgres::OwnPostgres;
+pub(crate) use proxy::Proxy;
 pub(crate) use socket::Subscription;
-pub(crate) use world::World;
+pub(crate) use stage::Held;
+pub(crate) use surface::{Surface, put};
+pub(crate) use world::{Claim, World, claim, merge, uuid};
 
 /// The longest that a test waits for anything.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
@@ -44,6 +58,16 @@ impl TestApp {
     pub(crate) async fn with(settings: Settings) -> Self {
         let database = TestDatabase::create().await;
         let server = TestServer::start(&database, settings).await;
+        Self { server, database }
+    }
+
+    /// A server with the default settings, on a Postgres of the test's own.
+    pub(crate) async fn start_on(postgres: &OwnPostgres) -> Self {
+        let database = TestDatabase::create_on(&postgres.url()).await;
+        // What the numbers of a sequence are is not logged anew for its copy: a crash before the next checkpoint would
+        // give them out again.
+        database.execute("checkpoint").await;
+        let server = TestServer::start(&database, Settings::default()).await;
         Self { server, database }
     }
 
@@ -88,8 +112,13 @@ pub(crate) struct TestServer {
 impl TestServer {
     /// Starts one on a free port.
     pub(crate) async fn start(database: &TestDatabase, settings: Settings) -> Self {
+        Self::on(database.options.clone(), settings).await
+    }
+
+    /// Starts one that reaches its database this way.
+    pub(crate) async fn on(database: PgConnectOptions, settings: Settings) -> Self {
         let config = Config {
-            database: database.options.clone(),
+            database,
             listener_database: None,
             connect: ConnectOptions {
                 max_connections: 10,
@@ -122,6 +151,21 @@ impl TestServer {
             stop,
             thread: Some(thread),
         }
+    }
+
+    /// Tells it to stop.
+    pub(crate) fn begin_to_stop(&self) {
+        self.stop.cancel();
+    }
+
+    /// Stops it and waits until it has stopped.
+    pub(crate) async fn stop(self) {
+        self.begin_to_stop();
+        let stopped = tokio::task::spawn_blocking(move || drop(self));
+        tokio::time::timeout(PATIENCE, stopped)
+            .await
+            .expect("the server stops in time")
+            .unwrap();
     }
 }
 

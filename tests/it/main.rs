@@ -18,4 +18,53 @@ mod schema;
 
 mod tidy;
 
+mod cli;
+
+mod bad_input;
+
+mod auth;
+
+mod tenancy;
+
+mod enqueue;
+
+mod claim;
+
+mod claim_race;
+
+mod heartbeat;
+
+mod agent;
+
+mod cancel;
+
+mod lease;
+
+mod lifecycle;
+
+mod retry;
+
+mod runtime;
+
+mod session;
+
+mod settle;
+
+mod start;
+
+mod storm;
+
+mod transcript;
+
 mod path;
+
+mod audience;
+mod banner;
+mod doorbell;
+mod event_log;
+mod feed;
+mod outage;
+mod presence;
+mod retention;
+mod shutdown;
+mod wakeup;

@@ -114,22 +114,14 @@ impl Watch {
             };
             let concerned = tokio::select! {
                 batch = self.follower.next() => self.concerned(&batch?),
-                () = time => Concerned::These(self.overdue()),
+                // Somebody's time has come. What the viewer may see can have changed since they were told of it, and no
+                // event that they may see has said so.
+                () = time => Concerned::Everybody,
             };
             if !matches!(concerned, Concerned::Nobody) {
                 return Some(concerned);
             }
         }
-    }
-
-    /// Whose time has come.
-    fn overdue(&self) -> HashSet<AgentId> {
-        let now = Instant::now();
-        let overdue = self
-            .told
-            .iter()
-            .filter(|(_, (_, due))| due.is_some_and(|due| due <= now));
-        overdue.map(|(agent_id, _)| *agent_id).collect()
     }
 
     /// Whose presence the batch may have changed.
@@ -157,7 +149,7 @@ impl Watch {
     }
 
     /// How those are that are concerned, asked for and visible.
-    async fn observe(&self, concerned: &Concerned) -> Result<Vec<presence::Observed>> {
+    async fn observe(&mut self, concerned: &Concerned) -> Result<Vec<presence::Observed>> {
         let wanted = |id: &AgentId| self.only.as_ref().is_none_or(|only| only.contains(id));
         let agents: Vec<AgentId> = match concerned {
             Concerned::Nobody => Vec::new(),
@@ -172,7 +164,11 @@ impl Watch {
                     )
                 })
                 .await?;
-                agents.iter().map(|agent| agent.id).filter(wanted).collect()
+                let agents: HashSet<AgentId> =
+                    agents.iter().map(|agent| agent.id).filter(wanted).collect();
+                // Of whoever is gone, or hidden by now, nothing is told when their time comes.
+                self.told.retain(|id, _| agents.contains(id));
+                agents.into_iter().collect()
             }
         };
         if agents.is_empty() {

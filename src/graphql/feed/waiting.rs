@@ -1,9 +1,9 @@
 //! Ringing for daemons: there is something to claim.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
 
-use entity::id::RuntimeId;
+use entity::id::{AgentId, RuntimeId};
 use entity::task_event::Kind;
 use futures::{Stream, StreamExt, stream};
 
@@ -30,18 +30,51 @@ pub(super) async fn rings(
     // The log is followed from before the look, so that nothing falls between the two.
     let follower = board.hub.follow(None).await?;
     let db = board.db.clone();
-    let waiting = until_answered(|| claim::runtimes_with_work(&db, &found)).await?;
-    let later = batches(follower).flat_map(move |batch| stream::iter(concerned(&batch, &found)));
-    Ok(stream::iter(waiting).chain(later).map(Ok))
+    let with_work = until_answered(|| claim::runtimes_with_work(&db, &found)).await?;
+    let mut lines = Lines::of(&found);
+    for (runtime_id, agent_id) in until_answered(|| claim::agents_waiting(&db, &found)).await? {
+        lines.join(runtime_id, agent_id);
+    }
+    let later = batches(follower).flat_map(move |batch| stream::iter(lines.concerned(&batch)));
+    Ok(stream::iter(with_work).chain(later).map(Ok))
 }
 
-/// The runtimes that may have something to claim after what happened.
-fn concerned(batch: &Arc<Batch>, runtimes: &[RuntimeId]) -> BTreeSet<RuntimeId> {
-    let events = batch.events.iter().filter(|event| may_free(event.row.kind));
-    events
-        .filter_map(|event| event.row.runtime_id)
-        .filter(|id| runtimes.contains(id))
-        .collect()
+/// The agents whose tasks wait, or have waited, on each of the runtimes.
+///
+/// An agent's tasks can wait on another runtime than the one on which it works: they stay where they were put when the
+/// agent moves on. What ends there makes room for them here.
+struct Lines(HashMap<RuntimeId, HashSet<AgentId>>);
+
+impl Lines {
+    /// Those of the runtimes, with nobody in them.
+    fn of(runtimes: &[RuntimeId]) -> Self {
+        Self(runtimes.iter().map(|id| (*id, HashSet::new())).collect())
+    }
+
+    /// A task of the agent waits on the runtime. Nobody leaves again: a ring too many costs a claim in vain.
+    fn join(&mut self, runtime_id: RuntimeId, agent_id: AgentId) {
+        if let Some(line) = self.0.get_mut(&runtime_id) {
+            line.insert(agent_id);
+        }
+    }
+
+    /// The runtimes that may have something to claim after what happened.
+    fn concerned(&mut self, batch: &Arc<Batch>) -> BTreeSet<RuntimeId> {
+        let mut concerned = BTreeSet::new();
+        for event in batch.events.iter().filter(|event| may_free(event.row.kind)) {
+            let (runtime_id, agent_id) = (event.row.runtime_id, event.row.agent_id);
+            if let (Kind::Queued | Kind::Requeued, Some(runtime_id), Some(agent_id)) =
+                (event.row.kind, runtime_id, agent_id)
+            {
+                self.join(runtime_id, agent_id);
+            }
+            let rung = self.0.iter().filter(|(id, line)| {
+                runtime_id == Some(**id) || agent_id.is_some_and(|id| line.contains(&id))
+            });
+            concerned.extend(rung.map(|(id, _)| *id));
+        }
+        concerned
+    }
 }
 
 /// Whether an event of this kind can make something claimable.
@@ -52,12 +85,13 @@ const fn may_free(kind: Kind) -> bool {
         | Kind::Completed
         | Kind::Failed
         | Kind::Cancelled
+        // A task without an issue keeps others like it waiting until it gets one.
+        | Kind::Linked
         | Kind::AgentChanged => true,
         Kind::Dispatched
         | Kind::Running
         | Kind::Progress
         | Kind::SessionPinned
-        | Kind::Linked
         | Kind::RuntimeChanged => false,
     }
 }

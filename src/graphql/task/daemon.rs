@@ -2,6 +2,7 @@
 
 use async_graphql::{Context, InputObject, Object, Result, SimpleObject};
 use chrono::{DateTime, Utc};
+use entity::agent;
 use entity::id::{AgentId, ClaimRequestId, ClaimToken, RuntimeId, TaskId};
 
 use super::super::context;
@@ -96,24 +97,51 @@ pub(super) struct TaskClaim {
 }
 
 /// An agent as the daemon needs it, secrets included.
-#[derive(Debug, SimpleObject)]
-pub(super) struct ClaimedAgent {
+#[derive(Debug)]
+pub(super) struct ClaimedAgent(agent::Model);
+
+/// An agent as the daemon needs it, secrets included.
+#[Object]
+impl ClaimedAgent {
     /// Its id.
-    id: AgentId,
+    async fn id(&self) -> AgentId {
+        self.0.id
+    }
+
     /// Its name.
-    name: String,
+    async fn name(&self) -> &str {
+        &self.0.name
+    }
+
     /// What it is told before every task.
-    instructions: String,
+    async fn instructions(&self) -> &str {
+        &self.0.instructions
+    }
+
     /// Which model it uses.
-    model: Option<String>,
+    async fn model(&self) -> Option<&str> {
+        self.0.model.as_deref()
+    }
+
     /// What its runtime should know; an object.
-    runtime_config: serde_json::Value,
+    async fn runtime_config(&self) -> &serde_json::Value {
+        &self.0.runtime_config
+    }
+
     /// Arguments of its processes; an array of strings.
-    custom_args: serde_json::Value,
+    async fn custom_args(&self) -> &serde_json::Value {
+        &self.0.custom_args
+    }
+
     /// Environment variables of its processes; an object of strings. A secret.
-    custom_env: serde_json::Value,
+    async fn custom_env(&self) -> &serde_json::Value {
+        &self.0.custom_env.0
+    }
+
     /// Its MCP servers; an object. A secret.
-    mcp_config: Option<serde_json::Value>,
+    async fn mcp_config(&self) -> Option<&serde_json::Value> {
+        self.0.mcp_config.as_ref().map(|config| &config.0)
+    }
 }
 
 impl TryFrom<Claimed> for TaskClaim {
@@ -140,16 +168,7 @@ impl TryFrom<Claimed> for TaskClaim {
             lease_expires_at,
             claim_token,
             resume: resume.map(TaskSession::from),
-            agent: ClaimedAgent {
-                id: agent.id,
-                name: agent.name,
-                instructions: agent.instructions,
-                model: agent.model,
-                runtime_config: agent.runtime_config,
-                custom_args: agent.custom_args,
-                custom_env: agent.custom_env.0,
-                mcp_config: agent.mcp_config.map(|config| config.0),
-            },
+            agent: ClaimedAgent(agent),
             task: Task::from(task),
         })
     }
@@ -176,7 +195,6 @@ impl DaemonMutation {
         ctx: &Context<'_>,
         #[graphql(desc = "What is asked for.")] input: ClaimTaskInput,
     ) -> Result<Option<TaskClaim>> {
-        let txn = context::write(ctx).await?;
         let ClaimTaskInput {
             runtime_id,
             agent_id,
@@ -187,8 +205,13 @@ impl DaemonMutation {
             agent_id,
             request_id,
         };
-        let settings = &context::board(ctx)?.settings;
-        let claimed = claim::claim(&txn, context::viewer(ctx)?, settings, request).await?;
+        let (settings, viewer) = (&context::board(ctx)?.settings, context::viewer(ctx)?);
+        let mut txn = context::write(ctx).await?;
+        if claim::requeue_expired(&txn, viewer, settings, runtime_id).await? {
+            txn.commit().await?;
+            txn = context::write(ctx).await?;
+        }
+        let claimed = claim::claim(&txn, viewer, settings, request).await?;
         txn.commit().await?;
         Ok(claimed.map(TaskClaim::try_from).transpose()?)
     }

@@ -3,6 +3,8 @@
 use std::net::SocketAddr;
 
 use serde_json::{Value, json};
+use tokio::io::AsyncWriteExt;
+use tokio::net::TcpStream;
 
 use super::Subscription;
 
@@ -86,6 +88,21 @@ impl Client {
             status,
             response.json().await.expect("the server answers in JSON"),
         )
+    }
+
+    /// Sends a document on a connection on which nobody reads the answer.
+    pub(crate) async fn send_and_forget(&self, document: &str, variables: Value) -> TcpStream {
+        let body = json!({"query": document, "variables": variables}).to_string();
+        let request = format!(
+            "POST /graphql HTTP/1.1\r\nHost: {}\r\nAuthorization: Bearer {}\r\nContent-Type: application/json\r\n\
+             Content-Length: {}\r\n\r\n{body}",
+            self.address,
+            self.token,
+            body.len()
+        );
+        let mut connection = TcpStream::connect(self.address).await.unwrap();
+        connection.write_all(request.as_bytes()).await.unwrap();
+        connection
     }
 
     /// Opens a socket and subscribes.

@@ -1,7 +1,6 @@
 //! A database for each test, cloned from a migrated template.
 
 use std::path::PathBuf;
-use std::process::{Child, Command, Stdio};
 use std::sync::Mutex;
 
 use callboard::db::embedded::{Embedded, Options};
@@ -13,11 +12,13 @@ use sqlx::postgres::PgConnectOptions;
 use tokio::sync::OnceCell;
 use uuid::Uuid;
 
+use super::postgres::Watchdog;
+
 /// The Postgres that all tests share.
 static SERVER: OnceCell<Server> = OnceCell::const_new();
 
 /// Held open until this process ends, however it ends: then the shell behind it stops Postgres.
-static WATCHDOG: Mutex<Option<Child>> = Mutex::new(None);
+static WATCHDOG: Mutex<Option<Watchdog>> = Mutex::new(None);
 
 /// A Postgres with a migrated template on it.
 struct Server {
@@ -38,22 +39,12 @@ pub(crate) struct TestDatabase {
 impl TestDatabase {
     /// Makes one.
     pub(crate) async fn create() -> Self {
-        let server = SERVER.get_or_init(Server::start).await;
-        let name = format!("test_{}", Uuid::new_v4().simple());
-        let maintenance = connect(&server.url, "postgres");
-        run(
-            &maintenance,
-            &format!("create database {name} template {}", server.template),
-        )
-        .await;
-        maintenance.close().await.unwrap();
-        let options = database_options(&server.url, &name);
-        Self {
-            pool: plain(&options),
-            options,
-            name,
-            server_url: server.url.clone(),
-        }
+        SERVER.get_or_init(Server::start).await.database().await
+    }
+
+    /// Makes one on a Postgres of the test's own.
+    pub(crate) async fn create_on(url: &str) -> Self {
+        Server::at(url.to_owned()).await.database().await
     }
 
     /// Runs a statement as plain SQL.
@@ -124,6 +115,11 @@ impl Server {
             Ok(url) => url,
             Err(_) => start_own().await,
         };
+        Self::at(url).await
+    }
+
+    /// Makes a template on it.
+    async fn at(url: String) -> Self {
         let template = format!("callboard_template_{}", Uuid::new_v4().simple());
         let maintenance = connect(&url, "postgres");
         run(&maintenance, &format!("create database {template}")).await;
@@ -132,6 +128,25 @@ impl Server {
         pool.close().await.unwrap();
         maintenance.close().await.unwrap();
         Self { url, template }
+    }
+
+    /// Makes a database on it.
+    async fn database(&self) -> TestDatabase {
+        let name = format!("test_{}", Uuid::new_v4().simple());
+        let maintenance = connect(&self.url, "postgres");
+        run(
+            &maintenance,
+            &format!("create database {name} template {}", self.template),
+        )
+        .await;
+        maintenance.close().await.unwrap();
+        let options = database_options(&self.url, &name);
+        TestDatabase {
+            pool: plain(&options),
+            options,
+            name,
+            server_url: self.url.clone(),
+        }
     }
 }
 
@@ -153,15 +168,7 @@ async fn start_own() -> String {
     let url = embedded.database_url();
     // It stays in use for as long as this process lives.
     std::mem::forget(embedded);
-    let pid_file = data_dir.join("cluster/postmaster.pid");
-    let watchdog = Command::new("sh")
-        .args(["-c", r#"cat; kill -INT "$(head -n 1 "$1")""#, "sh"])
-        .arg(pid_file)
-        .stdin(Stdio::piped())
-        .stdout(Stdio::null())
-        .spawn()
-        .unwrap();
-    *WATCHDOG.lock().unwrap() = Some(watchdog);
+    *WATCHDOG.lock().unwrap() = Some(Watchdog::over(&data_dir));
     url
 }
 

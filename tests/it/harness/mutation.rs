@@ -1,53 +1,83 @@
-//! Mutations by their names, for tests of what each allows: the answer, or the error, with the fields that tests look at.
+//! Mutations by their names, for tests of what each allows: the answer, with the fields that tests look at, or the error.
 
+use entity::id::TaskId;
 use serde_json::{Value, json};
 
 use super::Client;
 use super::client::GraphqlError;
 
-/// Of a task, what a mutation's answer is read for.
-const TASK: &str = "id status runtimeId priority attempt maxAttempts createdAt dispatchedAt startedAt completedAt
+/// What a mutation's answer is read for, of a task.
+const TASK: &str =
+    "id status runtimeId priority attempt maxAttempts createdAt dispatchedAt startedAt completedAt
     claimExpiresAt result error failureReason sessionId workDir progress { summary step total }";
 
-/// Of a task's whole record, what a test reads.
-const WHOLE_TASK: &str = "id status agentId runtimeId issueId chatSessionId autopilotRunId triggerCommentId triggerSummary
-    priority attempt maxAttempts createdAt dispatchedAt startedAt completedAt claimExpiresAt context result error
-    failureReason sessionId workDir forceFreshSession isLeaderTask parentTask { id } agent { status }
-    progress { summary step total }
+/// What a task's record is read for.
+const RECORD: &str =
+    "agentId issueId chatSessionId autopilotRunId triggerCommentId triggerSummary context
+    forceFreshSession isLeaderTask parentTask { id } agent { status }
     usage { provider model inputTokens outputTokens cacheReadTokens cacheWriteTokens }";
 
+/// What a runtime is read for.
+const RUNTIME: &str =
+    "id daemonId name provider runtimeMode status deviceInfo metadata lastSeenAt createdAt";
+
 impl Client {
-    /// The result of a mutation with one argument: `input`, or else the one that the contract gives it.
-    pub(crate) async fn mutate(&self, mutation: &str, argument: Value) -> Result<Value, GraphqlError> {
-        let (arguments, variables) = match mutation {
-            "cancelTask" => ("$v: UUID!) { it: cancelTask(taskId: $v", argument),
-            "deregisterRuntime" => ("$v: UUID!) { it: deregisterRuntime(id: $v", argument),
-            "recoverOrphanedTasks" => ("$v: UUID!) { it: recoverOrphanedTasks(runtimeId: $v", argument),
-            _ => ("", argument),
+    /// The answer to a mutation; `given` is its input, or its arguments where it has others.
+    pub(crate) async fn mutate(&self, mutation: &str, given: Value) -> Result<Value, GraphqlError> {
+        let (declared, passed) = match mutation {
+            "cancelTask" => ("$taskId: UUID!", "taskId: $taskId"),
+            "cancelByIssue" => (
+                "$issueId: UUID!, $agentId: UUID",
+                "issueId: $issueId, agentId: $agentId",
+            ),
+            "deregisterRuntime" => ("$id: UUID!", "id: $id"),
+            "recoverOrphanedTasks" => ("$runtimeId: UUID!", "runtimeId: $runtimeId"),
+            _ => ("", "input: $input"),
         };
-        let document = if arguments.is_empty() {
-            let input = format!("{}Input", capitalised(mutation));
-            format!("mutation($v: {input}!) {{ it: {mutation}(input: $v) {{ {} }} }}", fields(mutation))
+        let (declared, variables) = if declared.is_empty() {
+            let input = format!("$input: {}Input!", capitalised(mutation));
+            (input, json!({"input": given}))
         } else {
-            format!("mutation({arguments}) {{ {} }} }}", fields(mutation))
+            (declared.to_owned(), given)
         };
-        let response = self.send(&document, json!({"v": variables})).await;
-        match response["errors"].get(0) {
-            None => Ok(response["data"]["it"].clone()),
-            Some(error) => Err(GraphqlError {
-                code: error["extensions"]["code"]
-                    .as_str()
-                    .unwrap_or_else(|| panic!("no code in {response}"))
-                    .to_owned(),
-                message: error["message"].as_str().expect("a message").to_owned(),
-            }),
+        let fields = fields(mutation);
+        let document =
+            format!("mutation({declared}) {{ it: {mutation}({passed}) {{ {fields} }} }}");
+        let response = self.send(&document, variables).await;
+        let Some(error) = response["errors"].get(0) else {
+            return Ok(response["data"]["it"].clone());
+        };
+        Err(GraphqlError {
+            code: error["extensions"]["code"]
+                .as_str()
+                .unwrap_or_else(|| panic!("no code in {response}"))
+                .to_owned(),
+            message: error["message"].as_str().expect("a message").to_owned(),
+        })
+    }
+
+    /// The code that a mutation is refused with.
+    pub(crate) async fn refused(&self, mutation: &str, given: Value) -> String {
+        match self.mutate(mutation, given).await {
+            Ok(answer) => panic!("{mutation} is not refused: {answer}"),
+            Err(error) => error.code,
         }
     }
 
-    /// A task as its record has it, for whoever may see it.
-    pub(crate) async fn task(&self, id: entity::id::TaskId) -> Value {
-        let document = format!("query($id: UUID!) {{ task(id: $id) {{ {WHOLE_TASK} }} }}");
+    /// A task's record.
+    pub(crate) async fn task(&self, id: TaskId) -> Value {
+        let document = format!("query($id: UUID!) {{ task(id: $id) {{ {TASK} {RECORD} }} }}");
         self.data(&document, json!({"id": id.0})).await["task"].clone()
+    }
+
+    /// The kinds of what has happened to a task, oldest first.
+    pub(crate) async fn events(&self, id: TaskId) -> Vec<String> {
+        let document = "query($id: UUID!) { task(id: $id) { events { kind } } }";
+        let data = self.data(document, json!({"id": id.0})).await;
+        let events = data["task"]["events"].as_array().expect("events").iter();
+        events
+            .map(|event| event["kind"].as_str().expect("a kind").to_owned())
+            .collect()
     }
 }
 
@@ -58,24 +88,25 @@ fn fields(mutation: &str) -> String {
             "claimToken leaseExpiresAt task {{ {TASK} }} resume {{ sessionId workDir runtimeId }}
              agent {{ id name instructions model runtimeConfig customArgs customEnv mcpConfig }}"
         ),
-        "failTask" => format!("task {{ {TASK} }} retry {{ {TASK} }}"),
+        "failTask" => format!("task {{ {TASK} }} retry {{ {TASK} parentTask {{ id }} }}"),
         "enqueueTask" => format!("task {{ {TASK} }} deduplicated"),
-        "recoverOrphanedTasks" => format!("failed {{ {TASK} }} retried {{ {TASK} }}"),
-        "heartbeat" => "runtimes { id status lastSeenAt } lost { id status }".to_owned(),
-        "registerRuntime" | "deregisterRuntime" => {
-            "id daemonId name provider runtimeMode status deviceInfo metadata lastSeenAt createdAt".to_owned()
+        "recoverOrphanedTasks" => {
+            format!("failed {{ {TASK} }} retried {{ {TASK} parentTask {{ id }} }}")
         }
-        "createAgent" => "id name description avatarUrl runtime { id } runtimeMode runtimeConfig visibility status
-            maxConcurrentTasks ownerId instructions model customArgs customEnvKeys hasMcpConfig archivedAt"
-            .to_owned(),
+        "heartbeat" => format!("runtimes {{ {RUNTIME} }} lost {{ {TASK} }}"),
+        "registerRuntime" | "deregisterRuntime" => RUNTIME.to_owned(),
+        "createAgent" => {
+            "id name description avatarUrl runtime { id } runtimeMode runtimeConfig visibility status ownerId
+             maxConcurrentTasks instructions model customArgs customEnvKeys hasMcpConfig archivedAt"
+        }
+        .to_owned(),
         _ => TASK.to_owned(),
     }
 }
 
+/// `startTask` as the type of its input begins: `StartTask`.
 fn capitalised(name: &str) -> String {
     let mut letters = name.chars();
-    letters
-        .next()
-        .map(|first| first.to_uppercase().chain(letters).collect())
-        .unwrap_or_default()
+    let first = letters.next().map(|letter| letter.to_ascii_uppercase());
+    first.into_iter().chain(letters).collect()
 }

@@ -33,6 +33,13 @@ impl Claim {
         json!({"taskId": self.task_id.0, "claimToken": self.token.0})
     }
 
+    /// As an input with more fields.
+    pub(crate) fn with(self, more: Value) -> Value {
+        let mut input = self.input();
+        merge(&mut input, more);
+        input
+    }
+
     /// The claim in a `TaskClaim`.
     pub(crate) fn of(claim: &Value) -> Self {
         Self {
