@@ -8,8 +8,8 @@ use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use crate::background::pruner;
-use crate::db::{self, ConnectOptions};
+use crate::background::{pruner, sweeper};
+use crate::db::{self, ConnectOptions, Writer};
 use crate::doorbell::Doorbell;
 use crate::event::hub::Hub;
 use crate::graphql::context::Board;
@@ -41,19 +41,25 @@ pub struct Config {
 pub struct App {
     config: Config,
     board: Board,
+    doorbell: Doorbell,
 }
 
 impl App {
     /// Puts a server together; it does nothing before it runs.
     pub fn new(config: Config) -> Self {
         let db = db::connect(&config.database, &config.connect);
+        let doorbell = Doorbell::default();
         let board = Board {
             hub: Hub::new(db.clone()),
-            doorbell: Doorbell::default(),
+            writer: Writer::new(db.clone(), doorbell.clone()),
             settings: config.settings.clone(),
             db,
         };
-        Self { config, board }
+        Self {
+            config,
+            board,
+            doorbell,
+        }
     }
 
     /// Its pool, for what has to happen before it runs.
@@ -68,24 +74,22 @@ impl App {
 
     /// Serves until told to stop, then finishes what is under way, within bounds.
     pub async fn run(self, listener: TcpListener, stop: CancellationToken) -> anyhow::Result<()> {
-        let Self { config, board } = self;
+        let Self {
+            config,
+            board,
+            doorbell,
+        } = self;
         let tracker = TaskTracker::new();
         // The loops outlive the requests, so that what these commit is still rung for.
         let stop_loops = CancellationToken::new();
         let listener_database = config.listener_database.unwrap_or(config.database);
+        tracker.spawn(board.hub.clone().run(doorbell.clone(), stop_loops.clone()));
         tracker.spawn(
-            board
-                .hub
-                .clone()
-                .run(board.doorbell.clone(), stop_loops.clone()),
-        );
-        tracker.spawn(
-            board
-                .doorbell
+            doorbell
                 .clone()
                 .run_ringer(board.db.clone(), stop_loops.clone()),
         );
-        tracker.spawn(board.doorbell.clone().run_listener(
+        tracker.spawn(doorbell.run_listener(
             board.db.clone(),
             listener_database,
             stop_loops.clone(),
@@ -93,6 +97,11 @@ impl App {
         tracker.spawn(pruner::run(
             board.db.clone(),
             config.settings.event_retention,
+            stop_loops.clone(),
+        ));
+        tracker.spawn(sweeper::run(
+            board.writer.clone(),
+            config.settings,
             stop_loops.clone(),
         ));
         tracker.close();

@@ -1,3 +1,4 @@
 //! The loops of a server. Each has a `run_once` that a test can call.
 
 pub mod pruner;
+pub mod sweeper;

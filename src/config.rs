@@ -56,6 +56,27 @@ pub struct SettingsArgs {
     /// How long events are kept for subscribers to resume from.
     #[arg(long, env = "CALLBOARD_EVENT_RETENTION", default_value = "7d", value_parser = humantime::parse_duration)]
     pub event_retention: Duration,
+    /// How often every server sweeps.
+    #[arg(long, env = "CALLBOARD_SWEEP_INTERVAL", default_value = "30s", value_parser = humantime::parse_duration)]
+    pub sweep_interval: Duration,
+    /// After how much silence a runtime goes off line.
+    #[arg(long, env = "CALLBOARD_RUNTIME_SILENT_AFTER", default_value = "150s", value_parser = humantime::parse_duration)]
+    pub runtime_silent_after: Duration,
+    /// For how long, beyond that, its tasks are left to it.
+    #[arg(long, env = "CALLBOARD_RECONNECT_GRACE", default_value = "2h", value_parser = humantime::parse_duration)]
+    pub reconnect_grace: Duration,
+    /// How long a task may be dispatched without being started.
+    #[arg(long, env = "CALLBOARD_DISPATCH_TIMEOUT", default_value = "5m", value_parser = humantime::parse_duration)]
+    pub dispatch_timeout: Duration,
+    /// How long a task may run, once its runtime is silent too.
+    #[arg(long, env = "CALLBOARD_RUNNING_TIMEOUT", default_value = "2h 30m", value_parser = humantime::parse_duration)]
+    pub running_timeout: Duration,
+    /// How long a task may wait for a runtime that does not come.
+    #[arg(long, env = "CALLBOARD_QUEUE_TTL", default_value = "2h", value_parser = humantime::parse_duration)]
+    pub queue_ttl: Duration,
+    /// After how long an offline runtime without agents is removed.
+    #[arg(long, env = "CALLBOARD_RUNTIME_RETENTION", default_value = "7d", value_parser = humantime::parse_duration)]
+    pub runtime_retention: Duration,
 }
 
 impl From<&SettingsArgs> for Settings {
@@ -65,6 +86,13 @@ impl From<&SettingsArgs> for Settings {
             max_deliveries: args.max_deliveries,
             unstable_window: args.unstable_window,
             event_retention: args.event_retention,
+            sweep_interval: args.sweep_interval,
+            runtime_silent_after: args.runtime_silent_after,
+            reconnect_grace: args.reconnect_grace,
+            dispatch_timeout: args.dispatch_timeout,
+            running_timeout: args.running_timeout,
+            queue_ttl: args.queue_ttl,
+            runtime_retention: args.runtime_retention,
             ..Self::default()
         }
     }

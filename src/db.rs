@@ -90,6 +90,33 @@ where
     }
 }
 
+/// Begins transactions that ring the doorbell when they commit.
+#[derive(Clone, Debug)]
+pub struct Writer {
+    db: DatabaseConnection,
+    doorbell: Doorbell,
+}
+
+impl Writer {
+    /// Writes through a pool, and rings a bell.
+    pub const fn new(db: DatabaseConnection, doorbell: Doorbell) -> Self {
+        Self { db, doorbell }
+    }
+
+    /// The pool, for reading.
+    pub const fn db(&self) -> &DatabaseConnection {
+        &self.db
+    }
+
+    /// Begins a transaction.
+    pub async fn begin(&self) -> Result<Write> {
+        Ok(Write {
+            transaction: self.db.begin().await?,
+            doorbell: self.doorbell.clone(),
+        })
+    }
+}
+
 /// A transaction that rings the doorbell when it commits. Dropped without a commit, it changes nothing.
 #[derive(Debug)]
 pub struct Write {
@@ -98,14 +125,6 @@ pub struct Write {
 }
 
 impl Write {
-    /// Begins one.
-    pub async fn begin(db: &DatabaseConnection, doorbell: &Doorbell) -> Result<Self> {
-        Ok(Self {
-            transaction: db.begin().await?,
-            doorbell: doorbell.clone(),
-        })
-    }
-
     /// Commits, and lets everyone know that there may be something to read.
     pub async fn commit(self) -> Result<()> {
         self.transaction.commit().await?;

@@ -15,6 +15,7 @@ mod scalar;
 mod task;
 mod transcript;
 mod viewer;
+mod waiting;
 mod weight;
 mod workspace;
 
@@ -53,8 +54,8 @@ pub type Schema = async_graphql::Schema<Query, Mutation, Subscription>;
 /// The deepest a query may nest.
 const MAX_DEPTH: usize = 15;
 
-/// The most fields a query may ask for, each nested one counted.
-const MAX_COMPLEXITY: usize = 1000;
+/// The most that a query may ask for: each field is one, and those of a list count as often as it is reckoned to have rows.
+const MAX_COMPLEXITY: usize = 1_800;
 
 /// The most directives on one field.
 const MAX_DIRECTIVES: usize = 10;

@@ -15,6 +15,42 @@ pub struct Settings {
     pub unstable_window: Duration,
     /// How long the event log reaches back, to the day.
     pub event_retention: Duration,
+    /// How often every server sweeps.
+    pub sweep_interval: Duration,
+    /// After how much silence a runtime goes off line.
+    pub runtime_silent_after: Duration,
+    /// For how long, beyond that, the tasks of a runtime that went off line are left to it: a laptop that sleeps must not
+    /// lose hours of work.
+    pub reconnect_grace: Duration,
+    /// How long a task may be dispatched without being started.
+    pub dispatch_timeout: Duration,
+    /// How long a task may run, once its runtime is silent too.
+    pub running_timeout: Duration,
+    /// How long a task may wait for a runtime that does not come.
+    pub queue_ttl: Duration,
+    /// After how long an offline runtime without agents is removed.
+    pub runtime_retention: Duration,
+    /// How many rows one step of a sweep touches at most.
+    pub sweep_batch: i64,
+}
+
+impl Settings {
+    /// Refuses thresholds that contradict one another.
+    pub fn check(&self) -> anyhow::Result<()> {
+        anyhow::ensure!(
+            self.claim_lease < self.dispatch_timeout,
+            "the claim lease must be shorter than the dispatch time-out, or tasks time out that may still be started"
+        );
+        anyhow::ensure!(
+            self.dispatch_timeout < self.queue_ttl,
+            "the dispatch time-out must be shorter than the time that a task may wait in the queue"
+        );
+        anyhow::ensure!(
+            self.runtime_silent_after + self.reconnect_grace < self.runtime_retention,
+            "a runtime must be kept for longer than its tasks are left to it"
+        );
+        Ok(())
+    }
 }
 
 impl Default for Settings {
@@ -25,6 +61,14 @@ impl Default for Settings {
             requeue_batch: 50,
             unstable_window: Duration::from_mins(5),
             event_retention: Duration::from_hours(7 * 24),
+            sweep_interval: Duration::from_secs(30),
+            runtime_silent_after: Duration::from_secs(150),
+            reconnect_grace: Duration::from_hours(2),
+            dispatch_timeout: Duration::from_mins(5),
+            running_timeout: Duration::from_mins(150),
+            queue_ttl: Duration::from_hours(2),
+            runtime_retention: Duration::from_hours(7 * 24),
+            sweep_batch: 500,
         }
     }
 }

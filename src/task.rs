@@ -7,12 +7,16 @@
 pub mod cancel;
 pub mod claim;
 pub mod enqueue;
+pub mod lapse;
+pub mod link;
 pub(crate) mod lock;
+pub mod rerun;
 pub mod retry;
 pub mod session;
 pub mod settle;
 pub mod start;
 pub mod transcript;
+pub mod waiting;
 
 use entity::id::{AgentId, ClaimToken, IssueId, RuntimeId, TaskId, WorkspaceId};
 use entity::{runtime, task};

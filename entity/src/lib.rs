@@ -18,6 +18,8 @@ pub mod agent;
 
 pub mod presence;
 
+pub mod waiting;
+
 pub mod task;
 
 pub mod task_event;

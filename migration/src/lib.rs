@@ -31,6 +31,10 @@ impl MigratorTrait for Migrator {
                 name: "m20261123_000004_claim",
                 sql: include_str!("m20261123_000004_claim.sql"),
             }),
+            Box::new(SqlMigration {
+                name: "m20261123_000005_sweep",
+                sql: include_str!("m20261123_000005_sweep.sql"),
+            }),
         ]
     }
 }

@@ -15,6 +15,7 @@ use crate::app::{App, Config};
 use crate::config::{DatabaseArgs, ServeArgs};
 use crate::db::{self, ConnectOptions, migrate};
 use crate::graphql::Executor;
+use crate::settings::Settings;
 
 /// Runs the service.
 #[derive(Args, Debug)]
@@ -61,6 +62,7 @@ impl Server {
         command: &ServeCommand,
         stop: CancellationToken,
     ) -> anyhow::Result<Self> {
+        Settings::from(&command.serve.settings).check()?;
         // The address first: it fails at once, where the database takes its time.
         let listen = command.serve.listen;
         let listener = TcpListener::bind(listen)
@@ -102,6 +104,7 @@ impl Server {
 
 fn config(command: &ServeCommand, database: &Database) -> anyhow::Result<Config> {
     let serve = &command.serve;
+    let settings = Settings::from(&serve.settings);
     Ok(Config {
         database: database.options.clone(),
         listener_database: serve
@@ -113,7 +116,7 @@ fn config(command: &ServeCommand, database: &Database) -> anyhow::Result<Config>
             max_connections: serve.max_connections,
             statement_timeout: serve.statement_timeout,
         },
-        settings: (&serve.settings).into(),
+        settings,
     })
 }
 

@@ -1,21 +1,23 @@
 //! `Agent` and the mutations on it.
 
-use async_graphql::{Context, InputObject, Object, Result};
+mod mutation;
+
+use async_graphql::{Context, Object, Result, SimpleObject};
 use chrono::{DateTime, Utc};
 use entity::agent::{self as row, Status, Visibility};
-use entity::id::{AgentId, MemberId, RuntimeId, WorkspaceId};
+use entity::id::{AgentId, MemberId};
 use entity::runtime::Mode;
-use entity::secret::SecretJson;
 
 use super::connection::{self, Page, TaskConnection};
 use super::context;
-use super::input::{JsonText, Text, json, text};
-use super::loader::PresenceOf;
+use super::loader::{ActivityOf, PresenceOf, RunningOf, RunsOf};
 use super::presence::AgentPresence;
 use super::runtime::{self, Runtime};
-use crate::agent::{self, NewAgent};
+use crate::agent;
 use crate::error::{self, Error};
 use crate::task::Filter;
+
+pub(super) use mutation::AgentMutation;
 
 /// The configured persona that tasks are addressed to.
 #[derive(Debug)]
@@ -159,7 +161,35 @@ impl Agent {
 
     /// How many of its tasks are dispatched or running.
     async fn running_task_count(&self, ctx: &Context<'_>) -> Result<i32> {
-        Ok(agent::running_task_count(context::db(ctx)?, &self.0).await?)
+        let count = context::loaders(ctx)?
+            .load_one(RunningOf(self.0.id))
+            .await
+            .map_err(Error::from)?;
+        Ok(count.unwrap_or(0))
+    }
+
+    /// How many tasks it was given in the last 30 days, whatever became of them.
+    #[graphql(name = "runCount30d")]
+    async fn run_count_30d(&self, ctx: &Context<'_>) -> Result<i32> {
+        let count = context::loaders(ctx)?
+            .load_one(RunsOf(self.0.id))
+            .await
+            .map_err(Error::from)?;
+        Ok(count.unwrap_or(0))
+    }
+
+    /// What it finished in the last 30 days: the UTC days with a finished task, oldest first.
+    #[graphql(name = "activity30d")]
+    async fn activity_30d(&self, ctx: &Context<'_>) -> Result<Vec<ActivityBucket>> {
+        let days = context::loaders(ctx)?
+            .load_one(ActivityOf(self.0.id))
+            .await
+            .map_err(Error::from)?;
+        Ok(days
+            .unwrap_or_default()
+            .into_iter()
+            .map(ActivityBucket::from)
+            .collect())
     }
 
     /// Its tasks that the viewer may see, newest first.
@@ -184,6 +214,32 @@ impl Agent {
     }
 }
 
+/// What an agent finished on one day.
+#[derive(Debug, SimpleObject)]
+pub(super) struct ActivityBucket {
+    /// The beginning of the day, UTC.
+    day: DateTime<Utc>,
+    /// How many of its tasks ended, the cancelled ones counted.
+    task_count: i32,
+    /// How many of them failed.
+    failed_count: i32,
+}
+
+impl From<agent::history::Day> for ActivityBucket {
+    fn from(day: agent::history::Day) -> Self {
+        let agent::history::Day {
+            day,
+            task_count,
+            failed_count,
+        } = day;
+        Self {
+            day,
+            task_count,
+            failed_count,
+        }
+    }
+}
+
 /// The query of an agent.
 #[derive(Debug, Default)]
 pub(super) struct AgentQuery;
@@ -198,81 +254,5 @@ impl AgentQuery {
     ) -> Result<Option<Agent>> {
         let found = agent::find(context::db(ctx)?, context::viewer(ctx)?, id).await?;
         Ok(found.map(Agent::from))
-    }
-}
-
-/// An agent to be made.
-#[derive(Debug, InputObject)]
-pub(super) struct CreateAgentInput {
-    /// In which workspace.
-    workspace_id: WorkspaceId,
-    /// Its name.
-    name: Text,
-    /// What it is for.
-    description: Option<Text>,
-    /// The address of its picture.
-    avatar_url: Option<Text>,
-    /// Where its tasks run.
-    runtime_id: RuntimeId,
-    /// Where it lives.
-    #[graphql(default_with = "Mode::Local")]
-    runtime_mode: Mode,
-    /// What its runtime should know; an object.
-    runtime_config: Option<JsonText>,
-    /// Who may see it.
-    #[graphql(default_with = "Visibility::Private")]
-    visibility: Visibility,
-    /// How many tasks it works on at once, from 1 to 1000.
-    #[graphql(default = 6)]
-    max_concurrent_tasks: i32,
-    /// What it is told before every task.
-    instructions: Option<Text>,
-    /// Environment variables of its processes; an object of strings. A secret: nobody can read it back.
-    custom_env: Option<JsonText>,
-    /// Arguments of its processes; an array of strings.
-    custom_args: Option<JsonText>,
-    /// Its MCP servers; an object. A secret: nobody can read it back.
-    mcp_config: Option<JsonText>,
-    /// Which model it uses.
-    model: Option<Text>,
-}
-
-impl From<CreateAgentInput> for NewAgent {
-    fn from(input: CreateAgentInput) -> Self {
-        Self {
-            workspace_id: input.workspace_id,
-            name: input.name.0,
-            description: text(input.description).unwrap_or_default(),
-            avatar_url: text(input.avatar_url),
-            runtime_id: input.runtime_id,
-            runtime_mode: input.runtime_mode,
-            runtime_config: json(input.runtime_config),
-            visibility: input.visibility,
-            max_concurrent_tasks: input.max_concurrent_tasks,
-            instructions: text(input.instructions).unwrap_or_default(),
-            custom_env: json(input.custom_env).map(SecretJson),
-            custom_args: json(input.custom_args),
-            mcp_config: json(input.mcp_config).map(SecretJson),
-            model: text(input.model),
-        }
-    }
-}
-
-/// The mutations on agents.
-#[derive(Debug, Default)]
-pub(super) struct AgentMutation;
-
-#[Object]
-impl AgentMutation {
-    /// Makes an agent. One that a member makes is theirs.
-    async fn create_agent(
-        &self,
-        ctx: &Context<'_>,
-        #[graphql(desc = "What it is to be.")] input: CreateAgentInput,
-    ) -> Result<Agent> {
-        let txn = context::write(ctx).await?;
-        let agent = agent::create(&*txn, context::viewer(ctx)?, input.into()).await?;
-        txn.commit().await?;
-        Ok(Agent(agent))
     }
 }

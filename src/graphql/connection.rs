@@ -79,6 +79,12 @@ pub(super) fn cost(first: i32, child_complexity: usize) -> usize {
     rows.saturating_mul(child_complexity) / 10 + 1
 }
 
+/// How complex a list is that has no pages: as if it had ten rows. So lists within lists, which multiply, soon come to
+/// more than a query may.
+pub(super) const fn list_cost(child_complexity: usize) -> usize {
+    child_complexity.saturating_mul(10).saturating_add(1)
+}
+
 /// Reads a page of the tasks that the viewer may see.
 pub(super) async fn tasks(
     ctx: &async_graphql::Context<'_>,

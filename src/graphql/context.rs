@@ -6,8 +6,7 @@ use sea_orm::DatabaseConnection;
 
 use super::loader::Loaders;
 use crate::auth::Viewer;
-use crate::db::Write;
-use crate::doorbell::Doorbell;
+use crate::db::{Write, Writer};
 use crate::error::{Error, Result};
 use crate::event::hub::Hub;
 use crate::settings::Settings;
@@ -17,8 +16,8 @@ use crate::settings::Settings;
 pub struct Board {
     /// The pool.
     pub db: DatabaseConnection,
-    /// Rung after commits.
-    pub doorbell: Doorbell,
+    /// Where transactions begin.
+    pub writer: Writer,
     /// Where subscriptions follow the log.
     pub hub: Hub,
     /// The thresholds.
@@ -45,8 +44,7 @@ pub(super) fn viewer<'a>(ctx: &Context<'a>) -> Result<&'a Viewer> {
 
 /// Begins a transaction that rings when it commits.
 pub(super) async fn write(ctx: &Context<'_>) -> Result<Write> {
-    let board = board(ctx)?;
-    Write::begin(&board.db, &board.doorbell).await
+    board(ctx)?.writer.begin().await
 }
 
 /// The batched reads.

@@ -11,10 +11,10 @@ use entity::id::{AgentId, IssueId, RuntimeId, TaskId, WorkspaceId};
 use entity::{task as task_row, task_event as row};
 use futures::{Stream, StreamExt, stream};
 
-use super::context;
 use super::presence::AgentPresence;
 use super::scalar::Cursor;
 use super::task::Task;
+use super::{connection, context};
 use crate::db::until_answered;
 use crate::error::{self, Error};
 use crate::event::hub::Follower;
@@ -179,6 +179,7 @@ impl IssueTasks {
     }
 
     /// What runs, then what is dispatched, then what waits; newest first in each.
+    #[graphql(complexity = "connection::list_cost(child_complexity)")]
     async fn active_tasks(&self) -> Vec<Task> {
         self.active_tasks.iter().cloned().map(Task::from).collect()
     }

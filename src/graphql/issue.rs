@@ -23,6 +23,7 @@ impl Issue {
     }
 
     /// Its queued, dispatched and running tasks, newest first.
+    #[graphql(complexity = "connection::list_cost(child_complexity)")]
     async fn active_tasks(&self, ctx: &Context<'_>) -> Result<Vec<Task>> {
         let tasks = issue::active_tasks(context::db(ctx)?, context::viewer(ctx)?, self.0).await?;
         Ok(tasks.into_iter().map(Task::from).collect())

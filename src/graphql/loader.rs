@@ -10,9 +10,11 @@ use entity::{agent, runtime, task, task_usage};
 use sea_orm::{ColumnTrait, DatabaseConnection, EntityTrait, QueryFilter, QueryOrder};
 
 use super::context::Board;
+use crate::agent::history;
 use crate::error::Error;
 use crate::presence::{self, Presence};
 use crate::settings::Settings;
+use crate::task::waiting::Waiting;
 
 /// The batched reads over one pool.
 #[derive(Debug)]
@@ -44,6 +46,95 @@ pub(super) struct PresenceOf(pub(super) AgentId);
 /// Names what a task used.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(super) struct UsageOf(pub(super) TaskId);
+
+/// Names how many of an agent's tasks are dispatched or running.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(super) struct RunningOf(pub(super) AgentId);
+
+/// Names how many tasks an agent was given lately.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(super) struct RunsOf(pub(super) AgentId);
+
+/// Names what an agent finished lately.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(super) struct ActivityOf(pub(super) AgentId);
+
+/// Names where a queued task stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(super) struct WaitingOf(pub(super) TaskId);
+
+impl Loader<RunningOf> for Loaders {
+    type Value = i32;
+    type Error = Arc<Error>;
+
+    async fn load(
+        &self,
+        keys: &[RunningOf],
+    ) -> Result<HashMap<RunningOf, Self::Value>, Self::Error> {
+        let agents: Vec<AgentId> = keys.iter().map(|key| key.0).collect();
+        let counts = history::running_task_counts(&self.db, &agents)
+            .await
+            .map_err(Arc::new)?;
+        Ok(counts
+            .into_iter()
+            .map(|(id, count)| (RunningOf(id), count))
+            .collect())
+    }
+}
+
+impl Loader<RunsOf> for Loaders {
+    type Value = i32;
+    type Error = Arc<Error>;
+
+    async fn load(&self, keys: &[RunsOf]) -> Result<HashMap<RunsOf, Self::Value>, Self::Error> {
+        let agents: Vec<AgentId> = keys.iter().map(|key| key.0).collect();
+        let counts = history::run_counts_30d(&self.db, &agents)
+            .await
+            .map_err(Arc::new)?;
+        Ok(counts
+            .into_iter()
+            .map(|(id, count)| (RunsOf(id), count))
+            .collect())
+    }
+}
+
+impl Loader<ActivityOf> for Loaders {
+    type Value = Vec<history::Day>;
+    type Error = Arc<Error>;
+
+    async fn load(
+        &self,
+        keys: &[ActivityOf],
+    ) -> Result<HashMap<ActivityOf, Self::Value>, Self::Error> {
+        let agents: Vec<AgentId> = keys.iter().map(|key| key.0).collect();
+        let days = history::activity_30d(&self.db, &agents)
+            .await
+            .map_err(Arc::new)?;
+        Ok(days
+            .into_iter()
+            .map(|(id, days)| (ActivityOf(id), days))
+            .collect())
+    }
+}
+
+impl Loader<WaitingOf> for Loaders {
+    type Value = Waiting;
+    type Error = Arc<Error>;
+
+    async fn load(
+        &self,
+        keys: &[WaitingOf],
+    ) -> Result<HashMap<WaitingOf, Self::Value>, Self::Error> {
+        let tasks: Vec<TaskId> = keys.iter().map(|key| key.0).collect();
+        let waiting = crate::task::waiting::of_tasks(&self.db, &tasks)
+            .await
+            .map_err(Arc::new)?;
+        Ok(waiting
+            .into_iter()
+            .map(|(id, waiting)| (WaitingOf(id), waiting))
+            .collect())
+    }
+}
 
 impl Loader<AgentId> for Loaders {
     type Value = agent::Model;

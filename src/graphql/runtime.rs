@@ -6,9 +6,10 @@ use entity::id::{ClaimToken, RuntimeId, TaskId, WorkspaceId};
 use entity::runtime::{self as row, Mode, Status};
 
 use super::agent::Agent;
-use super::context;
 use super::input::{JsonText, Text, json, text};
 use super::task::Task;
+use super::waiting::ClaimCandidate;
+use super::{connection, context};
 use crate::error::{self, Error};
 use crate::runtime::{self, Registration, heartbeat};
 use crate::{agent, task};
@@ -92,16 +93,29 @@ impl Runtime {
     }
 
     /// The agents on it that the viewer may see and that are not archived, oldest first.
+    #[graphql(complexity = "connection::list_cost(child_complexity)")]
     async fn agents(&self, ctx: &Context<'_>) -> Result<Vec<Agent>> {
         let agents = agent::of_runtime(context::db(ctx)?, context::viewer(ctx)?, &self.0).await?;
         Ok(agents.into_iter().map(Agent::from).collect())
     }
 
     /// Its queued and dispatched tasks that the viewer may see, in the order of claiming; the first 200.
+    #[graphql(complexity = "connection::list_cost(child_complexity)")]
     async fn pending_tasks(&self, ctx: &Context<'_>) -> Result<Vec<Task>> {
         let tasks =
             task::pending_of_runtime(context::db(ctx)?, context::viewer(ctx)?, &self.0).await?;
         Ok(tasks.into_iter().map(Task::from).collect())
+    }
+
+    /// Its queued tasks that the viewer may see, in the order of claiming, each with what holds it back; the first 200.
+    #[graphql(complexity = "50 + child_complexity")]
+    async fn claim_candidates(&self, ctx: &Context<'_>) -> Result<Vec<ClaimCandidate>> {
+        let tasks =
+            task::waiting::candidates(context::db(ctx)?, context::viewer(ctx)?, &self.0).await?;
+        Ok(tasks
+            .into_iter()
+            .map(|task| ClaimCandidate(Task::from(task)))
+            .collect())
     }
 }
 

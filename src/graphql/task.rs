@@ -13,6 +13,7 @@ use super::context;
 use super::feed::TaskEvent;
 use super::loader::UsageOf;
 use super::transcript::{TaskMessage, TaskProgress, TaskUsage};
+use super::waiting::{self, TaskWaiting};
 use crate::error::Error;
 use crate::{event, limits, task};
 
@@ -32,6 +33,13 @@ impl From<row::Model> for Task {
 impl From<std::sync::Arc<row::Model>> for Task {
     fn from(row: std::sync::Arc<row::Model>) -> Self {
         Self(row)
+    }
+}
+
+impl Task {
+    /// Its row.
+    pub(super) fn row(&self) -> &row::Model {
+        &self.0
     }
 }
 
@@ -179,6 +187,12 @@ impl Task {
     /// Whether the agent acts as the leader of a squad.
     async fn is_leader_task(&self) -> bool {
         self.0.is_leader_task
+    }
+
+    /// Where it stands and what holds it back; null unless it is queued.
+    #[graphql(complexity = "5 + child_complexity")]
+    async fn waiting(&self, ctx: &Context<'_>) -> Result<Option<TaskWaiting>> {
+        Ok(waiting::load(ctx, &self.0).await?)
     }
 
     /// How far it is, in its daemon's words.

@@ -125,27 +125,27 @@ mod tests {
         );
     }
 
+    /// A document of so many fragments, each of which contains the next in some way.
+    fn fragments(count: usize, spread: impl Fn(usize) -> String) -> String {
+        let fragment = |i: usize| format!("fragment F{i} on A {{ {} }}", spread(i + 1));
+        let all: Vec<String> = (0..count).map(fragment).collect();
+        format!(
+            "{{ ...F0 }} {} fragment F{count} on A {{ a }}",
+            all.join(" ")
+        )
+    }
+
     #[test]
     fn fragments_that_multiply_are_too_heavy_and_soon_weighed() {
-        let mut document = "{ ...F0 }".to_owned();
-        for i in 0..60 {
-            let next = i + 1;
-            document += &format!(" fragment F{i} on A {{ ...F{next} ...F{next} }}");
-        }
-        document += " fragment F60 on A { a }";
+        let document = fragments(60, |next| format!("...F{next} ...F{next}"));
         assert!(weight(&document) > 1 << 60);
     }
 
     #[test]
     fn rings_and_endless_chains_are_too_heavy() {
-        assert_eq!(
-            weight("{ ...A } fragment A on X { ...B } fragment B on X { ...A }"),
-            usize::MAX
-        );
-        let mut chain = "{ ...F0 }".to_owned();
-        for i in 0..10_000 {
-            chain += &format!(" fragment F{i} on A {{ ...F{} }}", i + 1);
-        }
+        let ring = "{ ...A } fragment A on X { ...B } fragment B on X { ...A }";
+        assert_eq!(weight(ring), usize::MAX);
+        let chain = fragments(10_000, |next| format!("...F{next}"));
         assert_eq!(weight(&chain), usize::MAX);
     }
 }

@@ -47,6 +47,7 @@ impl Workspace {
     }
 
     /// The agents that the viewer may see, oldest first.
+    #[graphql(complexity = "connection::list_cost(child_complexity)")]
     async fn agents(
         &self,
         ctx: &Context<'_>,
@@ -69,6 +70,7 @@ impl Workspace {
     }
 
     /// The runtimes that the viewer may see, oldest first.
+    #[graphql(complexity = "connection::list_cost(child_complexity)")]
     async fn runtimes(&self, ctx: &Context<'_>) -> Result<Vec<Runtime>> {
         let runtimes = runtime::list(context::db(ctx)?, context::viewer(ctx)?, self.0.id).await?;
         Ok(runtimes.into_iter().map(Runtime::from).collect())
@@ -147,11 +149,13 @@ impl WorkspaceSnapshot {
     }
 
     /// Every queued, dispatched and running task, oldest first.
+    #[graphql(complexity = "connection::list_cost(child_complexity)")]
     async fn active_tasks(&self) -> Vec<Task> {
         self.active_tasks.iter().cloned().map(Task::from).collect()
     }
 
     /// Each agent's last task that completed or failed; a cancelled one never hides it.
+    #[graphql(complexity = "connection::list_cost(child_complexity)")]
     async fn latest_outcomes(&self) -> Vec<Task> {
         self.latest_outcomes
             .iter()
@@ -161,6 +165,7 @@ impl WorkspaceSnapshot {
     }
 
     /// Everyone's presence.
+    #[graphql(complexity = "connection::list_cost(child_complexity)")]
     async fn presence(&self) -> Vec<AgentPresence> {
         self.presence
             .iter()
@@ -185,14 +190,16 @@ async fn snapshot(
             Some(AccessMode::ReadOnly),
         )
         .await?;
-    let agents: Vec<AgentId> = agent::list(&txn, viewer, workspace_id, Archived::LeftOut)
-        .await?
-        .iter()
-        .map(|agent: &agent_row::Model| agent.id)
-        .collect();
+    // An archived agent is nobody's colleague any more, but what it last did is still what it last did.
+    let agents = agent::list(&txn, viewer, workspace_id, Archived::Included).await?;
+    let ids = |agents: &mut dyn Iterator<Item = &agent_row::Model>| {
+        agents.map(|agent| agent.id).collect()
+    };
+    let everyone: Vec<AgentId> = ids(&mut agents.iter());
+    let present: Vec<AgentId> = ids(&mut agents.iter().filter(|agent| agent.archived_at.is_none()));
     let active_tasks = task::active(&txn, viewer, workspace_id).await?;
-    let latest_outcomes = task::latest_outcomes(&txn, &agents).await?;
-    let observed = presence::observe(&txn, &board.settings, &agents).await?;
+    let latest_outcomes = task::latest_outcomes(&txn, &everyone).await?;
+    let observed = presence::observe(&txn, &board.settings, &present).await?;
     txn.commit().await?;
     let presence = observed
         .into_iter()

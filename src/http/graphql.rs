@@ -1,7 +1,5 @@
 //! GraphQL over HTTP and over a socket: a token becomes a viewer, a body a request.
 
-use std::time::Duration;
-
 use async_graphql::http::ALL_WEBSOCKET_PROTOCOLS;
 use async_graphql::{Data, Executor as _};
 use async_graphql_axum::{GraphQLProtocol, GraphQLWebSocket};
@@ -21,9 +19,6 @@ const BODY_BYTES: usize = 4 * 1024 * 1024;
 
 /// The most bytes of a message on a socket; documents and variables are smaller.
 const MESSAGE_BYTES: usize = 256 * 1024;
-
-/// Within which a client has to answer a ping.
-const KEEPALIVE: Duration = Duration::from_secs(20);
 
 /// Executes a query or mutation.
 pub(super) async fn execute(State(edge): State<Edge>, headers: HeaderMap, body: Body) -> Response {
@@ -83,7 +78,6 @@ pub(super) async fn socket(
                     data.insert(authenticate(&edge, token).await?);
                     Ok(data)
                 })
-                .keepalive_timeout(KEEPALIVE)
                 .serve();
             stop.run_until_cancelled(serving).await;
         })

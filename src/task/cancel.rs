@@ -1,11 +1,15 @@
-//! Taking tasks off the board: one, or all of an issue.
+//! Taking tasks off the board: one, or all of something.
 
-use entity::id::{AgentId, IssueId, TaskId, WorkspaceId};
+use entity::id::{AgentId, ChatSessionId, CommentId, IssueId, TaskId};
 use entity::task;
-use sea_orm::sea_query::Query;
-use sea_orm::{ColumnTrait, ConnectionTrait, DatabaseTransaction, EntityTrait, Statement, raw_sql};
+use sea_orm::sea_query::{Expr, IntoCondition, Query};
+use sea_orm::{
+    ActiveEnum, ColumnTrait, Condition, ConnectionTrait, DatabaseTransaction, EntityTrait,
+    QueryFilter, Statement, raw_sql,
+};
 
 use super::{find, is_active, lock};
+use crate::agent;
 use crate::auth::Viewer;
 use crate::error::{Error, Result};
 
@@ -34,48 +38,75 @@ pub async fn one(txn: &DatabaseTransaction, viewer: &Viewer, id: TaskId) -> Resu
     }
 }
 
-/// Cancels the active tasks of an issue that the viewer may see, or of one agent among them; returns every one that it
-/// cancelled, oldest first.
-pub async fn by_issue(
+/// Which active tasks are to be cancelled.
+#[derive(Clone, Copy, Debug)]
+pub enum Which {
+    /// Those of an issue, or of one agent among them.
+    OfIssue(IssueId, Option<AgentId>),
+    /// Those of an agent.
+    OfAgent(AgentId),
+    /// Those that a comment asked for.
+    OfTriggerComment(CommentId),
+    /// Those of a chat session.
+    OfChatSession(ChatSessionId),
+}
+
+impl Which {
+    /// As a condition.
+    fn condition(self) -> Condition {
+        match self {
+            Self::OfIssue(issue_id, agent_id) => Condition::all()
+                .add(task::Column::IssueId.eq(issue_id))
+                .add_option(agent_id.map(|id| task::Column::AgentId.eq(id))),
+            Self::OfAgent(id) => task::Column::AgentId.eq(id).into_condition(),
+            Self::OfTriggerComment(id) => task::Column::TriggerCommentId.eq(id).into_condition(),
+            Self::OfChatSession(id) => task::Column::ChatSessionId.eq(id).into_condition(),
+        }
+    }
+}
+
+/// Cancels active tasks that the viewer may see; returns every one that it cancelled, oldest first.
+pub async fn all(
     txn: &DatabaseTransaction,
     viewer: &Viewer,
-    issue_id: IssueId,
-    agent_id: Option<AgentId>,
+    which: Which,
 ) -> Result<Vec<task::Model>> {
     viewer.require_host()?;
-    let mut which = Query::select();
-    which
+    // The host application's ids may name nothing yet; an agent is Callboard's own.
+    if let Which::OfAgent(id) = which {
+        agent::find(txn, viewer, id)
+            .await?
+            .ok_or(Error::NotFound("agent"))?;
+    }
+    let concerned = Condition::all()
+        .add(viewer.tasks())
+        .add(which.condition())
+        .add(is_active());
+    let statement = Query::select()
         .column(task::Column::AgentId)
-        .column(task::Column::WorkspaceId)
         .distinct()
         .from(task::Entity)
-        .cond_where(viewer.tasks())
-        .and_where(task::Column::IssueId.eq(issue_id))
-        .and_where(is_active());
-    if let Some(agent_id) = agent_id {
-        which.and_where(task::Column::AgentId.eq(agent_id));
-    }
-    let found = txn.query_all(&which).await?;
-    let mut agents = Vec::with_capacity(found.len());
-    let mut workspaces = Vec::with_capacity(found.len());
-    for row in found {
-        agents.push(AgentId(row.try_get("", "agent_id")?));
-        workspaces.push(WorkspaceId(row.try_get("", "workspace_id")?).0);
+        .cond_where(concerned.clone())
+        .to_owned();
+    let rows = txn.query_all(&statement).await?;
+    let agents = rows
+        .iter()
+        .map(|row| Ok(row.try_get("", "agent_id")?))
+        .collect::<Result<Vec<AgentId>>>()?;
+    if agents.is_empty() {
+        return Ok(Vec::new());
     }
     // Only tasks of the agents locked here: whatever another agent was given since came after the cancel.
     lock::agents(txn, &agents).await?;
-    let agents = lock::uuids(&agents);
-    let statement: Statement = raw_sql!(
-        Postgres,
-        r#"update agent_task_queue
-           set status = 'cancelled', completed_at = now()
-           where issue_id = {issue_id} and agent_id = any({agents}) and workspace_id = any({workspaces})
-               and status in ('queued', 'dispatched', 'running')
-           returning *"#
-    );
-    let mut cancelled = task::Entity::find()
-        .from_raw_sql(statement)
-        .all(txn)
+    let mut cancelled = task::Entity::update_many()
+        .col_expr(
+            task::Column::Status,
+            Expr::val(task::Status::Cancelled.to_value()),
+        )
+        .col_expr(task::Column::CompletedAt, Expr::cust("now()"))
+        .filter(concerned)
+        .filter(task::Column::AgentId.is_in(agents))
+        .exec_with_returning(txn)
         .await?;
     cancelled.sort_by_key(|task| (task.created_at, task.id));
     Ok(cancelled)

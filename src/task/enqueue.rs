@@ -3,7 +3,7 @@
 use entity::id::{AgentId, AutopilotRunId, ChatSessionId, CommentId, IssueId, TaskId};
 use entity::{agent, task};
 use sea_orm::{DatabaseTransaction, EntityTrait, Statement, raw_sql};
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use crate::auth::Viewer;
 use crate::error::{Error, Result};
@@ -37,6 +37,26 @@ pub struct NewTask {
 }
 
 impl NewTask {
+    /// How many tries a task may have where nobody says.
+    pub const MAX_ATTEMPTS: i32 = 2;
+
+    /// A task for an agent, linked to nothing.
+    pub const fn of(agent_id: AgentId) -> Self {
+        Self {
+            agent_id,
+            issue_id: None,
+            chat_session_id: None,
+            autopilot_run_id: None,
+            priority: 0,
+            trigger_comment_id: None,
+            trigger_summary: None,
+            context: None,
+            force_fresh_session: false,
+            is_leader_task: false,
+            max_attempts: Self::MAX_ATTEMPTS,
+        }
+    }
+
     /// Refuses what can never be right.
     fn check(&self) -> Result<()> {
         limits::range("input.priority", self.priority, 0..=i32::MAX)?;
@@ -81,6 +101,49 @@ pub async fn enqueue(txn: &DatabaseTransaction, viewer: &Viewer, new: NewTask) -
             });
         }
     }
+}
+
+/// A task whose whole description is in its context, to be put on the board without a link: the agent is to bring about
+/// what it will be linked to.
+#[derive(Clone, Debug)]
+pub struct QuickCreate {
+    /// Who is to do it.
+    pub agent_id: AgentId,
+    /// What to do.
+    pub prompt: String,
+    /// Higher goes first; from 0.
+    pub priority: i32,
+    /// What else the agent is to know; an object.
+    pub context: Option<Value>,
+}
+
+/// Puts such a task on the board. Its context says `type` and `prompt`, by which a daemon knows it.
+pub async fn quick_create(
+    txn: &DatabaseTransaction,
+    viewer: &Viewer,
+    new: QuickCreate,
+) -> Result<Enqueued> {
+    limits::name(
+        "input.prompt",
+        new.prompt.lines().next().unwrap_or_default(),
+    )?;
+    limits::text("input.prompt", Some(&new.prompt))?;
+    let Some(mut context) = new
+        .context
+        .unwrap_or_else(|| json!({}))
+        .as_object()
+        .cloned()
+    else {
+        return Err(Error::bad_input("input.context", "must be an object"));
+    };
+    context.insert("type".to_owned(), json!("quick_create"));
+    context.insert("prompt".to_owned(), json!(new.prompt));
+    let task = NewTask {
+        priority: new.priority,
+        context: Some(context.into()),
+        ..NewTask::of(new.agent_id)
+    };
+    enqueue(txn, viewer, task).await
 }
 
 /// Inserts the task, unless the slot of its issue and agent is taken.

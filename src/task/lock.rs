@@ -28,8 +28,8 @@ pub(crate) async fn agent(txn: &DatabaseTransaction, id: AgentId) -> Result<()> 
 }
 
 /// The agents that a statement names in its only column.
-pub(crate) async fn ids(txn: &DatabaseTransaction, statement: Statement) -> Result<Vec<AgentId>> {
-    let rows = txn.query_all_raw(statement).await?;
+pub(crate) async fn ids(db: &impl ConnectionTrait, statement: Statement) -> Result<Vec<AgentId>> {
+    let rows = db.query_all_raw(statement).await?;
     rows.iter()
         .map(|row| Ok(AgentId(row.try_get_by_index(0)?)))
         .collect()

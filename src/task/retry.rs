@@ -2,9 +2,12 @@
 
 use entity::id::TaskId;
 use entity::task;
-use sea_orm::{DatabaseTransaction, EntityTrait, Statement, raw_sql};
+use sea_orm::{ConnectionTrait, DatabaseTransaction, EntityTrait, Statement, raw_sql};
 
-use crate::error::Result;
+use super::{find, lock};
+use crate::agent;
+use crate::auth::Viewer;
+use crate::error::{Error, Result};
 
 /// The failures that say nothing of the work itself: the place where it ran was lost, or time ran out.
 const RETRIED_REASONS: [&str; 3] = ["runtime_offline", "runtime_recovery", "timeout"];
@@ -34,6 +37,58 @@ pub async fn after_failure(
     } else {
         Ok(None)
     }
+}
+
+/// Puts the next try of a task on the board because somebody asks for it: also of one that was cancelled, and beyond the
+/// number of tries that it may have by itself.
+pub async fn by_hand(
+    txn: &DatabaseTransaction,
+    viewer: &Viewer,
+    id: TaskId,
+) -> Result<task::Model> {
+    viewer.require_host()?;
+    let task = find(txn, viewer, id)
+        .await?
+        .ok_or(Error::NotFound("task"))?;
+    lock::agent(txn, task.agent_id).await?;
+    let task = find(txn, viewer, id)
+        .await?
+        .ok_or(Error::NotFound("task"))?;
+    match task.status {
+        task::Status::Failed | task::Status::Cancelled => {}
+        task::Status::Completed => {
+            return Err(Error::precondition(
+                "the task has completed; rerun its issue instead",
+            ));
+        }
+        task::Status::Queued | task::Status::Dispatched | task::Status::Running => {
+            return Err(Error::precondition("the task has not ended"));
+        }
+    }
+    let agent = agent::find(txn, viewer, task.agent_id)
+        .await?
+        .ok_or(Error::NotFound("agent"))?;
+    if agent.archived_at.is_some() {
+        return Err(Error::precondition("the agent is archived"));
+    }
+    if has_active_successor(txn, &task).await? {
+        return Err(Error::precondition("the task is being retried"));
+    }
+    let retried = insert(txn, &task).await?;
+    retried.ok_or_else(|| Error::precondition("the agent has another task waiting on this issue"))
+}
+
+/// Whether a next try of the task is under way.
+async fn has_active_successor(txn: &DatabaseTransaction, task: &task::Model) -> Result<bool> {
+    let (id, agent_id, workspace_id) = (task.id, task.agent_id, task.workspace_id);
+    let statement: Statement = raw_sql!(
+        Postgres,
+        r#"select id from agent_task_queue
+           where parent_task_id = {id} and agent_id = {agent_id} and workspace_id = {workspace_id}
+               and status in ('queued', 'dispatched', 'running')
+           limit 1"#
+    );
+    Ok(txn.query_one_raw(statement).await?.is_some())
 }
 
 /// Inserts the next try.

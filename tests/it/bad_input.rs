@@ -72,7 +72,7 @@ fn with_values(surface: &Surface, wanted: impl Fn(&str) -> bool, values: &[Value
                     says: place.path.clone(),
                 });
                 requests.push(Bad {
-                    document: surface.document(&field, &variables),
+                    document: field.document(&variables),
                     variables,
                     says: place.path.clone(),
                 });

@@ -30,12 +30,12 @@ use tokio_util::sync::CancellationToken;
 
 pub(crate) use client::Client;
 pub(crate) use database::TestDatabase;
-pub(crate) use feed::{Feed, Seen};
+pub(crate) use feed::Seen;
 pub(crate) use postgres::OwnPostgres;
 pub(crate) use proxy::Proxy;
 pub(crate) use socket::Subscription;
 pub(crate) use stage::Held;
-pub(crate) use surface::{Surface, put};
+pub(crate) use surface::{Field, Surface, put};
 pub(crate) use world::{Claim, World, claim, merge, uuid};
 
 /// The longest that a test waits for anything.

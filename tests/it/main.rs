@@ -56,6 +56,18 @@ mod storm;
 
 mod transcript;
 
+mod agent_change;
+
+mod board;
+
+mod claim_many;
+
+mod waiting;
+
+mod sweeper;
+
+mod history;
+
 mod path;
 
 mod audience;

@@ -45,8 +45,8 @@ async fn everything_in_the_schema_says_what_it_is() {
     let data = host.data(document, json!({})).await;
     let types = list(&data["__schema"]["types"]);
     let mut silent = Vec::new();
-    // The library describes its own.
-    for of in types.filter(|of| !name(of).starts_with("__")) {
+    // The library describes its own, except for `ID`, which nothing here uses.
+    for of in types.filter(|of| !name(of).starts_with("__") && name(of) != "ID") {
         let mut elements = vec![(name(of).to_owned(), of)];
         for kind in ["fields", "enumValues", "inputFields"] {
             for element in list(&of[kind]) {
@@ -70,8 +70,8 @@ async fn everything_in_the_schema_says_what_it_is() {
 #[test]
 fn errors_have_the_codes_of_the_contract_and_no_others() {
     let code = include_str!("../../src/error.rs");
-    let begin = code.find("pub fn code(&self)").unwrap();
-    let body = &code[begin..begin + code[begin..].find("\n    }\n").unwrap()];
+    let (_, rest) = code.split_once("pub fn code(&self)").unwrap();
+    let (body, _) = rest.split_once("\n    }\n").unwrap();
     let given: BTreeSet<&str> = body.split('"').skip(1).step_by(2).collect();
     let expected: BTreeSet<&str> = CODES
         .into_iter()

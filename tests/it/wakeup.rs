@@ -1,7 +1,7 @@
 //! The doorbell of daemons: it rings at once where work waits, and whenever something may have become claimable.
 
 use entity::id::{AgentId, RuntimeId, TaskId};
-use serde_json::{Value, json};
+use serde_json::json;
 use uuid::Uuid;
 
 use crate::harness::{Claim, Client, Subscription, TestApp, World, claim, uuid};
@@ -183,20 +183,37 @@ async fn it_rings_where_tasks_stayed_when_their_agent_moved_on() {
     let app = TestApp::start().await;
     let world = World::new(&app).await;
     let (daemon, runtime) = world.second_daemon("desktop").await;
-    let agent = world.agent(1).await;
-    let stayed = world
-        .enqueue(agent, json!({"issueId": Uuid::new_v4()}))
-        .await;
-    app.database.move_agent(agent, runtime).await;
-    let urgent = json!({"issueId": Uuid::new_v4()});
-    let moved = world.enqueue(agent, urgent).await;
-    let claim = claim(&daemon, runtime).await;
-    assert_eq!(claim.expect("the other").task_id, moved);
+    // Tasks that waited before it listened, and some that came to wait since.
+    for listens_before in [false, true] {
+        let agent = world.agent(1).await;
+        let mut early = None;
+        if listens_before {
+            early = Some(established(&world, &world.daemon).await);
+        }
+        let stayed = world
+            .enqueue(agent, json!({"issueId": Uuid::new_v4()}))
+            .await;
+        if let Some(bell) = &mut early {
+            assert_eq!(rung(bell).await, world.runtime_id);
+        }
+        app.database.move_agent(agent, runtime).await;
+        let moved = world
+            .enqueue(agent, json!({"issueId": Uuid::new_v4()}))
+            .await;
+        let claim = claim(&daemon, runtime).await;
+        assert_eq!(claim.expect("the other").task_id, moved);
 
-    let mut bell = established(&world, &world.daemon).await;
-    world.host.data(CANCEL, json!({"id": moved.0})).await;
-    assert_eq!(rung(&mut bell).await, world.runtime_id);
-    assert_eq!(world.claim().await.expect("the first").task_id, stayed);
+        let mut bell = match early {
+            Some(bell) => bell,
+            None => established(&world, &world.daemon).await,
+        };
+        drain(&world, &mut bell).await;
+        world.host.data(CANCEL, json!({"id": moved.0})).await;
+        while rung(&mut bell).await != world.runtime_id {}
+        let claim = world.claim().await.expect("the first");
+        assert_eq!(claim.task_id, stayed);
+        clear(&app, &world).await;
+    }
 }
 
 #[tokio::test]
@@ -241,16 +258,28 @@ async fn rung(bell: &mut Subscription) -> RuntimeId {
 /// A bell that has begun to listen for the daemon's first runtime, on which nothing can be claimed as yet: it has rung
 /// for another one that has work, and would have rung for this one before.
 async fn established(world: &World<'_>, daemon: &Client) -> Subscription {
+    let marker = put_on_marker(world).await;
+    world.until_read(daemon).await;
+    let mut bell = ring(daemon, &[world.runtime_id, marker]).await;
+    assert_eq!(rung(&mut bell).await, marker);
+    bell
+}
+
+/// Hears what such a bell has rung so far; it may still ring for the other runtime.
+async fn drain(world: &World<'_>, bell: &mut Subscription) {
+    let marker = put_on_marker(world).await;
+    while rung(bell).await != marker {}
+}
+
+/// Puts a task on the board for another of the daemon's runtimes.
+async fn put_on_marker(world: &World<'_>) -> RuntimeId {
     let marker = world.second_runtime("marker").await;
     let public = json!({"visibility": "WORKSPACE"});
     let agent = world.agent_of(&world.host, marker, public).await;
     world
         .enqueue(agent, json!({"issueId": Uuid::new_v4()}))
         .await;
-    world.until_read(daemon).await;
-    let mut bell = ring(daemon, &[world.runtime_id, marker]).await;
-    assert_eq!(rung(&mut bell).await, marker);
-    bell
+    marker
 }
 
 /// Takes everything off the board.

@@ -62,14 +62,21 @@ impl Lines {
     fn concerned(&mut self, batch: &Arc<Batch>) -> BTreeSet<RuntimeId> {
         let mut concerned = BTreeSet::new();
         for event in batch.events.iter().filter(|event| may_free(event.row.kind)) {
-            let (runtime_id, agent_id) = (event.row.runtime_id, event.row.agent_id);
+            let (kind, agent_id) = (event.row.kind, event.row.agent_id);
             if let (Kind::Queued | Kind::Requeued, Some(runtime_id), Some(agent_id)) =
-                (event.row.kind, runtime_id, agent_id)
+                (kind, event.row.runtime_id, agent_id)
             {
                 self.join(runtime_id, agent_id);
             }
+            // What is put on the board is claimable there and nowhere else.
+            let freed = agent_id.filter(|_| kind != Kind::Queued);
             let rung = self.0.iter().filter(|(id, line)| {
-                runtime_id == Some(**id) || agent_id.is_some_and(|id| line.contains(&id))
+                let here = event.row.runtime_id == Some(**id);
+                if matches!(kind, Kind::AgentChanged | Kind::RuntimeChanged) {
+                    // Room was made, or a runtime came back on line: that matters where somebody waits.
+                    return here && !line.is_empty();
+                }
+                here || freed.is_some_and(|id| line.contains(&id))
             });
             concerned.extend(rung.map(|(id, _)| *id));
         }
@@ -87,11 +94,9 @@ const fn may_free(kind: Kind) -> bool {
         | Kind::Cancelled
         // A task without an issue keeps others like it waiting until it gets one.
         | Kind::Linked
-        | Kind::AgentChanged => true,
-        Kind::Dispatched
-        | Kind::Running
-        | Kind::Progress
-        | Kind::SessionPinned
-        | Kind::RuntimeChanged => false,
+        | Kind::AgentChanged
+        // A runtime that is off line is given nothing.
+        | Kind::RuntimeChanged => true,
+        Kind::Dispatched | Kind::Running | Kind::Progress | Kind::SessionPinned => false,
     }
 }

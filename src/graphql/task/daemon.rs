@@ -27,6 +27,19 @@ pub(super) struct ClaimTaskInput {
     request_id: Option<ClaimRequestId>,
 }
 
+/// What a daemon asks for, for several of its runtimes.
+#[derive(Debug, InputObject)]
+pub(super) struct ClaimTasksInput {
+    /// For which of its runtimes.
+    runtime_ids: Vec<RuntimeId>,
+    /// How many tasks at most, from 1 to 100.
+    #[graphql(default = 1)]
+    max: i32,
+    /// Makes the claim repeatable: the same one again, after a lost answer, returns the same claims. Random, new with every
+    /// claim.
+    request_id: Option<ClaimRequestId>,
+}
+
 /// A claimed task to be started.
 #[derive(Debug, InputObject)]
 pub(super) struct StartTaskInput {
@@ -201,19 +214,35 @@ impl DaemonMutation {
             request_id,
         } = input;
         let request = Request {
-            runtime_id,
+            runtime_ids: vec![runtime_id],
             agent_id,
+            max: 1,
             request_id,
         };
-        let (settings, viewer) = (&context::board(ctx)?.settings, context::viewer(ctx)?);
-        let mut txn = context::write(ctx).await?;
-        if claim::requeue_expired(&txn, viewer, settings, runtime_id).await? {
-            txn.commit().await?;
-            txn = context::write(ctx).await?;
-        }
-        let claimed = claim::claim(&txn, viewer, settings, request).await?;
-        txn.commit().await?;
-        Ok(claimed.map(TaskClaim::try_from).transpose()?)
+        Ok(claim(ctx, &request).await?.into_iter().next())
+    }
+
+    /// Hands the daemon the best claimable tasks of its runtimes, as many as are asked for and there are.
+    async fn claim_tasks(
+        &self,
+        ctx: &Context<'_>,
+        #[graphql(desc = "What is asked for.")] input: ClaimTasksInput,
+    ) -> Result<Vec<TaskClaim>> {
+        let ClaimTasksInput {
+            runtime_ids,
+            max,
+            request_id,
+        } = input;
+        claim(
+            ctx,
+            &Request {
+                runtime_ids,
+                agent_id: None,
+                max,
+                request_id,
+            },
+        )
+        .await
     }
 
     /// Takes up a claimed task, within its lease. Repeated with the same token it returns the running task.
@@ -295,4 +324,17 @@ impl DaemonMutation {
             retry: failed.retry.map(Task::from),
         })
     }
+}
+
+/// Takes back what the runtimes did not start in time, then claims.
+async fn claim(ctx: &Context<'_>, request: &Request) -> Result<Vec<TaskClaim>> {
+    let (board, viewer) = (context::board(ctx)?, context::viewer(ctx)?);
+    claim::requeue_expired(&board.writer, viewer, &board.settings, &request.runtime_ids).await?;
+    let txn = board.writer.begin().await?;
+    let claimed = claim::claim(&txn, viewer, &board.settings, request).await?;
+    txn.commit().await?;
+    Ok(claimed
+        .into_iter()
+        .map(TaskClaim::try_from)
+        .collect::<std::result::Result<_, Error>>()?)
 }

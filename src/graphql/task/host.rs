@@ -6,8 +6,9 @@ use entity::id::{AgentId, AutopilotRunId, ChatSessionId, CommentId, IssueId, Tas
 use super::super::context;
 use super::super::input::{JsonText, Text, json, text};
 use super::{EnqueueTaskPayload, Task};
-use crate::task::cancel;
-use crate::task::enqueue::{self, NewTask};
+use crate::task::cancel::{self, Which};
+use crate::task::enqueue::{self, NewTask, QuickCreate};
+use crate::task::{link, rerun, retry};
 
 /// A task to be put on the board.
 #[derive(Debug, InputObject)]
@@ -58,6 +59,20 @@ impl From<EnqueueTaskInput> for NewTask {
     }
 }
 
+/// A task that is linked to nothing.
+#[derive(Debug, InputObject)]
+pub(super) struct EnqueueQuickCreateInput {
+    /// Who is to do it.
+    agent_id: AgentId,
+    /// What to do.
+    prompt: Text,
+    /// Higher goes first; not negative.
+    #[graphql(default = 3)]
+    priority: i32,
+    /// What else the agent is to know; an object.
+    context: Option<JsonText>,
+}
+
 /// The mutations of the host application on the board.
 #[derive(Debug, Default)]
 pub(in super::super) struct BoardMutation;
@@ -73,6 +88,70 @@ impl BoardMutation {
     ) -> Result<EnqueueTaskPayload> {
         let txn = context::write(ctx).await?;
         let enqueued = enqueue::enqueue(&txn, context::viewer(ctx)?, input.into()).await?;
+        txn.commit().await?;
+        Ok(EnqueueTaskPayload {
+            task: Task::from(enqueued.task),
+            deduplicated: enqueued.deduplicated,
+        })
+    }
+
+    /// Puts a task on the board that is linked to nothing: its prompt says all, and what it brings about is linked to it
+    /// later. An agent does one of these at a time.
+    async fn enqueue_quick_create(
+        &self,
+        ctx: &Context<'_>,
+        #[graphql(desc = "The task.")] input: EnqueueQuickCreateInput,
+    ) -> Result<EnqueueTaskPayload> {
+        let txn = context::write(ctx).await?;
+        let new = QuickCreate {
+            agent_id: input.agent_id,
+            prompt: input.prompt.0,
+            priority: input.priority,
+            context: json(input.context),
+        };
+        let enqueued = enqueue::quick_create(&txn, context::viewer(ctx)?, new).await?;
+        txn.commit().await?;
+        Ok(EnqueueTaskPayload {
+            task: Task::from(enqueued.task),
+            deduplicated: enqueued.deduplicated,
+        })
+    }
+
+    /// Attaches the issue that a task brought about to the task, once.
+    async fn link_task_to_issue(
+        &self,
+        ctx: &Context<'_>,
+        #[graphql(desc = "Which task.")] task_id: TaskId,
+        #[graphql(desc = "To which issue.")] issue_id: IssueId,
+    ) -> Result<Task> {
+        let txn = context::write(ctx).await?;
+        let task = link::link(&txn, context::viewer(ctx)?, task_id, issue_id).await?;
+        txn.commit().await?;
+        Ok(Task::from(task))
+    }
+
+    /// Puts the next try of a failed or cancelled task on the board, also beyond its number of tries.
+    async fn retry_task(
+        &self,
+        ctx: &Context<'_>,
+        #[graphql(desc = "Which.")] task_id: TaskId,
+    ) -> Result<Task> {
+        let txn = context::write(ctx).await?;
+        let task = retry::by_hand(&txn, context::viewer(ctx)?, task_id).await?;
+        txn.commit().await?;
+        Ok(Task::from(task))
+    }
+
+    /// Puts a new task of an issue on the board that starts from scratch. What of the agent's waits on the issue is
+    /// cancelled; what runs goes on, and other agents are left alone.
+    async fn rerun_issue(
+        &self,
+        ctx: &Context<'_>,
+        #[graphql(desc = "Which issue.")] issue_id: IssueId,
+        #[graphql(desc = "Which agent.")] agent_id: AgentId,
+    ) -> Result<EnqueueTaskPayload> {
+        let txn = context::write(ctx).await?;
+        let enqueued = rerun::rerun(&txn, context::viewer(ctx)?, issue_id, agent_id).await?;
         txn.commit().await?;
         Ok(EnqueueTaskPayload {
             task: Task::from(enqueued.task),
@@ -101,9 +180,40 @@ impl BoardMutation {
             AgentId,
         >,
     ) -> Result<Vec<Task>> {
-        let txn = context::write(ctx).await?;
-        let cancelled = cancel::by_issue(&txn, context::viewer(ctx)?, issue_id, agent_id).await?;
-        txn.commit().await?;
-        Ok(cancelled.into_iter().map(Task::from).collect())
+        cancel_all(ctx, Which::OfIssue(issue_id, agent_id)).await
     }
+
+    /// Cancels every active task of an agent; returns those that it cancelled.
+    async fn cancel_by_agent(
+        &self,
+        ctx: &Context<'_>,
+        #[graphql(desc = "Which agent.")] agent_id: AgentId,
+    ) -> Result<Vec<Task>> {
+        cancel_all(ctx, Which::OfAgent(agent_id)).await
+    }
+
+    /// Cancels every active task that a comment asked for; returns those that it cancelled.
+    async fn cancel_by_trigger_comment(
+        &self,
+        ctx: &Context<'_>,
+        #[graphql(desc = "Which comment.")] comment_id: CommentId,
+    ) -> Result<Vec<Task>> {
+        cancel_all(ctx, Which::OfTriggerComment(comment_id)).await
+    }
+
+    /// Cancels every active task of a chat session; returns those that it cancelled.
+    async fn cancel_by_chat_session(
+        &self,
+        ctx: &Context<'_>,
+        #[graphql(desc = "Which session.")] chat_session_id: ChatSessionId,
+    ) -> Result<Vec<Task>> {
+        cancel_all(ctx, Which::OfChatSession(chat_session_id)).await
+    }
+}
+
+async fn cancel_all(ctx: &Context<'_>, which: Which) -> Result<Vec<Task>> {
+    let txn = context::write(ctx).await?;
+    let cancelled = cancel::all(&txn, context::viewer(ctx)?, which).await?;
+    txn.commit().await?;
+    Ok(cancelled.into_iter().map(Task::from).collect())
 }

@@ -1,6 +1,6 @@
 //! A workspace in which every mutation does something.
 
-use entity::id::AgentId;
+use entity::id::{AgentId, TaskId};
 use serde_json::{Value, json};
 use uuid::Uuid;
 
@@ -10,11 +10,13 @@ use crate::harness::{Claim, Client, Surface, TestApp, World};
 pub(super) struct Scene<'a> {
     pub(super) world: World<'a>,
     agent_id: AgentId,
-    archived_id: AgentId,
+    pub(super) archived_id: AgentId,
     host_id: Uuid,
     running: Claim,
     dispatched: Claim,
     failed: Claim,
+    /// A task without an issue.
+    unlinked: TaskId,
 }
 
 impl<'a> Scene<'a> {
@@ -46,7 +48,7 @@ impl<'a> Scene<'a> {
             .enqueue(agent_id, json!({"issueId": Uuid::new_v4()}))
             .await;
         let dispatched = world.claim().await.unwrap();
-        world
+        let unlinked = world
             .enqueue(
                 agent_id,
                 json!({"chatSessionId": host_id, "triggerCommentId": host_id}),
@@ -61,6 +63,7 @@ impl<'a> Scene<'a> {
             running,
             dispatched,
             failed,
+            unlinked,
         }
     }
 
@@ -92,7 +95,7 @@ impl<'a> Scene<'a> {
             "recoverOrphanedTasks" => json!({"runtimeId": runtime_id}),
             "enqueueTask" => json!({"input": {"agentId": agent_id}}),
             "enqueueQuickCreate" => json!({"input": {"agentId": agent_id, "prompt": "do"}}),
-            "linkTaskToIssue" => json!({"taskId": running.task_id.0, "issueId": Uuid::new_v4()}),
+            "linkTaskToIssue" => json!({"taskId": self.unlinked.0, "issueId": Uuid::new_v4()}),
             "retryTask" => json!({"taskId": self.failed.task_id.0}),
             "rerunIssue" => json!({"issueId": host_id, "agentId": agent_id}),
             "cancelTask" => json!({"taskId": running.task_id.0}),
@@ -125,7 +128,7 @@ impl<'a> Scene<'a> {
         mutation: &str,
     ) -> String {
         let variables = self.given(mutation);
-        let document = surface.document(&surface.field(mutation), &variables);
+        let document = surface.field(mutation).document(&variables);
         let response = client.send(&document, variables).await;
         if let Some(error) = response["errors"].get(0) {
             return error["extensions"]["code"].as_str().unwrap().to_owned();

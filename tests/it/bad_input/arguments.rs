@@ -126,7 +126,7 @@ async fn a_field_that_an_input_does_not_have_is_named() {
                 let pointer = format!("/{}", place.path.replace('.', "/"));
                 variables.pointer_mut(&pointer).unwrap()["colour"] = json!("red");
                 requests.push(Bad {
-                    document: surface.document(&field, &variables),
+                    document: field.document(&variables),
                     variables,
                     says: "colour".to_owned(),
                 });
@@ -152,7 +152,7 @@ async fn what_is_needed_and_missing_is_named() {
                 null[name][missing] = Value::Null;
                 for variables in [variables, null] {
                     requests.push(Bad {
-                        document: surface.document(&field, &variables),
+                        document: field.document(&variables),
                         variables,
                         says: missing.clone(),
                     });
@@ -161,7 +161,7 @@ async fn what_is_needed_and_missing_is_named() {
             let mut variables = whole.clone();
             variables.as_object_mut().unwrap().remove(name);
             requests.push(Bad {
-                document: surface.document(&field, &variables),
+                document: field.document(&variables),
                 variables,
                 says: name.clone(),
             });
@@ -187,7 +187,7 @@ async fn a_list_that_is_too_long_names_its_argument() {
             let elements = variables.pointer_mut(&pointer).unwrap();
             *elements = Value::Array(vec![elements[0].clone(); 1001]);
             requests.push(Bad {
-                document: surface.document(&field, &variables),
+                document: field.document(&variables),
                 variables,
                 says: list.to_owned(),
             });

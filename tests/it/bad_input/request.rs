@@ -4,6 +4,9 @@ use serde_json::{Value, json};
 
 use crate::harness::{Client, TestApp, World};
 
+/// The most bytes of a body.
+const LIMIT: usize = 4 * 1024 * 1024;
+
 /// The status and the code of the first error.
 async fn answer(client: &Client, body: impl Into<reqwest::Body>) -> (u16, String) {
     let (status, response) = client.send_body(body).await;
@@ -61,7 +64,6 @@ async fn several_requests_in_one_body_are_refused() {
 async fn a_body_beyond_the_limit_is_refused_and_one_at_the_limit_is_read() {
     let app = TestApp::start().await;
     let world = World::new(&app).await;
-    const LIMIT: usize = 4 * 1024 * 1024;
     let padded = |size: usize| {
         let body = json!({"query": "{ viewer { kind } }"}).to_string();
         let padding = " ".repeat(size - body.len());

@@ -4,6 +4,16 @@ use serde_json::json;
 
 use crate::harness::{TestApp, World};
 
+/// A document of so many fragments, each of which contains the next in some way.
+fn fragments(count: usize, spread: impl Fn(usize) -> String) -> String {
+    let fragment = |i: usize| format!("fragment F{i} on Query {{ {} }}", spread(i + 1));
+    let all: Vec<String> = (0..count).map(fragment).collect();
+    format!(
+        "{{ ...F0 }} {} fragment F{count} on Query {{ viewer {{ kind }} }}",
+        all.join(" ")
+    )
+}
+
 #[tokio::test]
 async fn a_document_that_asks_for_too_much_is_too_complex() {
     let app = TestApp::start().await;
@@ -14,11 +24,18 @@ async fn a_document_that_asks_for_too_much_is_too_complex() {
     let pages = "tasks(first: 200) { nodes { agent { ".repeat(4) + "id" + &" } } }".repeat(4);
     let workspace = format!("workspace(id: \"{}\")", world.workspace_id);
     let around = "agents { runtime { ".repeat(7) + "id" + &" } }".repeat(7);
+    let variables: Vec<String> = (0..10_000).map(|i| format!("$v{i}: Int")).collect();
     let cases = [
         ("aliases", format!("{{ {} }}", aliases.join(" "))),
         (
             "pages of pages",
             format!("{{ {workspace} {{ agents {{ {pages} }} }} }}"),
+        ),
+        (
+            "lists within lists",
+            format!(
+                "{{ {workspace} {{ agents {{ runtime {{ agents {{ runtime {{ agents {{ runtime {{ agents {{ id }} }} }} }} }} }} }} }} }}"
+            ),
         ),
         (
             "deeper than the limit",
@@ -38,16 +55,11 @@ async fn a_document_that_asks_for_too_much_is_too_complex() {
         ),
         (
             "fragments that multiply",
-            (0..40).fold("{ ...F0 }".to_owned(), |document, i| {
-                let next = i + 1;
-                document + &format!(" fragment F{i} on Query {{ ...F{next} ...F{next} }}")
-            }) + " fragment F40 on Query { viewer { kind } }",
+            fragments(40, |next| format!("...F{next} ...F{next}")),
         ),
         (
             "a long chain of fragments",
-            (0..3000).fold("{ ...F0 }".to_owned(), |document, i| {
-                document + &format!(" fragment F{i} on Query {{ ...F{} }}", i + 1)
-            }) + " fragment F3000 on Query { viewer { kind } }",
+            fragments(3000, |next| format!("...F{next}")),
         ),
         (
             "directives",
@@ -58,12 +70,7 @@ async fn a_document_that_asks_for_too_much_is_too_complex() {
         ),
         (
             "variables",
-            format!(
-                "query({}) {{ viewer {{ kind }} }}",
-                (0..10_000)
-                    .map(|i| format!("$v{i}: Int "))
-                    .collect::<String>()
-            ),
+            format!("query({}) {{ viewer {{ kind }} }}", variables.join(" ")),
         ),
         (
             "fragments in a ring",

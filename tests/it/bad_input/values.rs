@@ -26,7 +26,7 @@ async fn refuse_inputs(
             crate::harness::put(&mut variables, &format!("input.{name}"), value);
         }
         Bad {
-            document: surface.document(&field, &variables),
+            document: field.document(&variables),
             variables,
             says: format!("input.{name}"),
         }

@@ -25,12 +25,29 @@ impl Client {
     /// The answer to a mutation; `given` is its input, or its arguments where it has others.
     pub(crate) async fn mutate(&self, mutation: &str, given: Value) -> Result<Value, GraphqlError> {
         let (declared, passed) = match mutation {
-            "cancelTask" => ("$taskId: UUID!", "taskId: $taskId"),
+            "cancelTask" | "retryTask" => ("$taskId: UUID!", "taskId: $taskId"),
             "cancelByIssue" => (
                 "$issueId: UUID!, $agentId: UUID",
                 "issueId: $issueId, agentId: $agentId",
             ),
-            "deregisterRuntime" => ("$id: UUID!", "id: $id"),
+            "deregisterRuntime" | "archiveAgent" | "restoreAgent" => ("$id: UUID!", "id: $id"),
+            "updateAgent" => (
+                "$id: UUID!, $input: UpdateAgentInput!",
+                "id: $id, input: $input",
+            ),
+            "setAgentStatus" => (
+                "$id: UUID!, $status: AgentStatus!",
+                "id: $id, status: $status",
+            ),
+            "archiveAgentsByRuntime" => ("$runtimeIds: [UUID!]!", "runtimeIds: $runtimeIds"),
+            "linkTaskToIssue" => (
+                "$taskId: UUID!, $issueId: UUID!",
+                "taskId: $taskId, issueId: $issueId",
+            ),
+            "rerunIssue" => (
+                "$issueId: UUID!, $agentId: UUID!",
+                "issueId: $issueId, agentId: $agentId",
+            ),
             "recoverOrphanedTasks" => ("$runtimeId: UUID!", "runtimeId: $runtimeId"),
             _ => ("", "input: $input"),
         };
@@ -84,18 +101,19 @@ impl Client {
 /// What is selected of a mutation's answer.
 fn fields(mutation: &str) -> String {
     match mutation {
-        "claimTask" => format!(
+        "claimTask" | "claimTasks" => format!(
             "claimToken leaseExpiresAt task {{ {TASK} }} resume {{ sessionId workDir runtimeId }}
              agent {{ id name instructions model runtimeConfig customArgs customEnv mcpConfig }}"
         ),
         "failTask" => format!("task {{ {TASK} }} retry {{ {TASK} parentTask {{ id }} }}"),
-        "enqueueTask" => format!("task {{ {TASK} }} deduplicated"),
+        "enqueueTask" | "enqueueQuickCreate" | "rerunIssue" => format!("task {{ {TASK} }} deduplicated"),
         "recoverOrphanedTasks" => {
             format!("failed {{ {TASK} }} retried {{ {TASK} parentTask {{ id }} }}")
         }
         "heartbeat" => format!("runtimes {{ {RUNTIME} }} lost {{ {TASK} }}"),
         "registerRuntime" | "deregisterRuntime" => RUNTIME.to_owned(),
-        "createAgent" => {
+        "createAgent" | "updateAgent" | "archiveAgent" | "archiveAgentsByRuntime" | "restoreAgent"
+        | "setAgentStatus" => {
             "id name description avatarUrl runtime { id } runtimeMode runtimeConfig visibility status ownerId
              maxConcurrentTasks instructions model customArgs customEnvKeys hasMcpConfig archivedAt"
         }

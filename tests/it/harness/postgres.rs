@@ -6,6 +6,7 @@ use std::process::{Child, Command, Stdio};
 use callboard::db::embedded::{Embedded, Options};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
+use sqlx::{Connection, PgConnection};
 use tempfile::TempDir;
 
 /// Stops the Postgres in a directory when this process ends, however it ends, or when dropped.
@@ -46,6 +47,17 @@ impl OwnPostgres {
     pub(crate) async fn start() -> Self {
         let directory = TempDir::with_prefix_in("postgres-", env!("CARGO_TARGET_TMPDIR")).unwrap();
         let embedded = Self::embedded(directory.path().to_owned()).await;
+        // A commit has to outlive the process, and need not outlive the machine.
+        let mut connection = PgConnection::connect(&embedded.database_url())
+            .await
+            .unwrap();
+        for sql in [
+            "alter system set synchronous_commit = on",
+            "select pg_reload_conf()",
+        ] {
+            sqlx::raw_sql(sql).execute(&mut connection).await.unwrap();
+        }
+        connection.close().await.unwrap();
         Self {
             _watchdog: Watchdog::over(directory.path()),
             directory,
@@ -74,7 +86,7 @@ impl OwnPostgres {
     async fn embedded(data_dir: PathBuf) -> Embedded {
         let options = Options {
             data_dir,
-            durable: true,
+            durable: false,
             max_connections: 60,
         };
         Embedded::start(options)

@@ -52,6 +52,19 @@ impl Field {
     pub(crate) fn is_query(&self) -> bool {
         self.operation == "query"
     }
+
+    /// The document that asks for it with its arguments in variables.
+    pub(crate) fn document(&self, variables: &Value) -> String {
+        let given = self
+            .arguments
+            .iter()
+            .filter(|argument| variables.get(&argument.name).is_some());
+        let (declared, passed): (Vec<String>, Vec<String>) = given
+            .map(|Argument { name, of, .. }| (format!("${name}: {of}"), format!("{name}: ${name}")))
+            .unzip();
+        let declared = parenthesised(&declared);
+        asked(self, &declared, &parenthesised(&passed))
+    }
 }
 
 /// The type of an argument.
@@ -204,19 +217,6 @@ impl Surface {
         self.known(name)["kind"] == "INPUT_OBJECT"
     }
 
-    /// The document that asks for a field with its arguments in variables.
-    pub(crate) fn document(&self, field: &Field, variables: &Value) -> String {
-        let given = field
-            .arguments
-            .iter()
-            .filter(|argument| variables.get(&argument.name).is_some());
-        let (declared, passed): (Vec<String>, Vec<String>) = given
-            .map(|Argument { name, of, .. }| (format!("${name}: {of}"), format!("{name}: ${name}")))
-            .unzip();
-        let declared = parenthesised(&declared);
-        self.asked(field, &declared, &parenthesised(&passed))
-    }
-
     /// The document that asks for a field with its arguments written into it.
     pub(crate) fn literal(&self, field: &Field, variables: &Value) -> String {
         let given = field
@@ -226,14 +226,7 @@ impl Surface {
                 let value = variables.get(name)?;
                 Some(format!("{name}: {}", self.written(of, value)))
             });
-        self.asked(field, "", &parenthesised(&given.collect::<Vec<String>>()))
-    }
-
-    fn asked(&self, field: &Field, declared: &str, passed: &str) -> String {
-        let Field {
-            operation, name, ..
-        } = field;
-        format!("{operation}{declared} {{ {name}{passed} {{ __typename }} }}")
+        asked(field, "", &parenthesised(&given.collect::<Vec<String>>()))
     }
 
     fn written(&self, of: &Type, value: &Value) -> String {
@@ -290,6 +283,14 @@ impl fmt::Display for Type {
             Self::Named(name) => f.write_str(name),
         }
     }
+}
+
+/// The document that asks for a field.
+fn asked(field: &Field, declared: &str, passed: &str) -> String {
+    let Field {
+        operation, name, ..
+    } = field;
+    format!("{operation}{declared} {{ {name}{passed} {{ __typename }} }}")
 }
 
 /// Puts a value at a place of variables.

@@ -1,6 +1,6 @@
 //! Secrets: environments, MCP servers and claim tokens leave in the claim that they are for, and nowhere else.
 
-use callboard::agent::NewAgent;
+use callboard::agent::create::NewAgent;
 use callboard::auth::Identity;
 use entity::member::Role;
 use entity::secret::SecretJson;
@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 use uuid::Uuid;
 
 use super::view::{Of, read};
-use crate::harness::{Claim, Surface, TestApp, World};
+use crate::harness::{Claim, Client, Subscription, Surface, TestApp, World, merge, uuid};
 
 const ENV: &str = "s3cret-of-the-environment";
 const MCP: &str = "s3cret-of-the-mcp-servers";
@@ -21,18 +21,130 @@ fn configuration() -> Value {
         "mcpConfig": {"servers": [{"token": MCP}]}})
 }
 
+/// What was said to anybody but the claiming daemon, while an agent with secrets went through everything that there is.
+struct Story<'a> {
+    world: &'a World<'a>,
+    surface: &'a Surface,
+    issue_id: Uuid,
+    said: Vec<Value>,
+    claims: Vec<Claim>,
+}
+
+impl Story<'_> {
+    /// Does something, and notes the answer.
+    async fn note(&mut self, client: &Client, mutation: &str, given: Value) -> Value {
+        let answer = match client.mutate(mutation, given).await {
+            Ok(answer) => answer,
+            Err(error) => Value::from(error.message),
+        };
+        self.said.push(answer.clone());
+        answer
+    }
+
+    /// Somebody who watches with this document.
+    async fn watch(&self, client: &Client, document: &str, id: Uuid) -> Subscription {
+        let variables = json!({"id": id, "after": self.world.cursor().await});
+        client.subscribe(document, variables).await
+    }
+
+    /// Claims, with the secrets; they alone are not noted.
+    async fn claim(&mut self) -> Claim {
+        let request = json!({"runtimeId": self.world.runtime_id.0, "requestId": Uuid::new_v4()});
+        let daemon = &self.world.daemon;
+        let claimed = daemon.mutate("claimTask", request.clone()).await.unwrap();
+        assert_eq!(claimed["agent"]["customEnv"], json!({"API_KEY": ENV}));
+        assert_eq!(
+            claimed["agent"]["mcpConfig"],
+            json!({"servers": [{"token": MCP}]})
+        );
+        let again = daemon.mutate("claimTask", request).await.unwrap();
+        let claim = Claim::of(&claimed);
+        assert_eq!(Claim::of(&again), claim);
+        self.said.push(claimed["task"].clone());
+        self.claims.push(claim);
+        claim
+    }
+
+    /// The first task: all that a daemon can do, to its failure, which is retried.
+    async fn work_and_fail(&mut self) {
+        let daemon = self.world.daemon.clone();
+        let claim = self.claim().await;
+        let wrong = json!({"taskId": claim.task_id.0, "claimToken": Uuid::new_v4()});
+        self.note(&daemon, "startTask", wrong).await;
+        let failure = json!({"error": "gone", "failureReason": "runtime_offline"});
+        for (mutation, more) in [
+            ("startTask", json!({})),
+            ("pinTaskSession", json!({"sessionId": "s", "workDir": "/w"})),
+            ("reportTaskProgress", json!({"summary": "half"})),
+            (
+                "appendTaskMessages",
+                json!({"messages": [{"seq": 1, "type": "text", "content": "hello"}]}),
+            ),
+            (
+                "reportTaskUsage",
+                json!({"usage": [{"provider": "p", "model": "m"}]}),
+            ),
+            ("failTask", failure.clone()),
+            ("failTask", failure),
+        ] {
+            self.note(&daemon, mutation, claim.with(more)).await;
+        }
+        let heartbeat =
+            json!({"runtimeIds": [self.world.runtime_id.0], "holding": [claim.input()]});
+        let answer = self.note(&daemon, "heartbeat", heartbeat).await;
+        assert_eq!(answer["lost"][0]["status"], "FAILED");
+    }
+
+    /// The second is recovered, the third cancelled.
+    async fn recover_and_cancel(&mut self, input: Value) {
+        let (daemon, host) = (self.world.daemon.clone(), self.world.host.clone());
+        let retry = self.claim().await;
+        self.world.start(retry).await;
+        let recover = json!({"runtimeId": self.world.runtime_id.0});
+        let answer = self.note(&daemon, "recoverOrphanedTasks", recover).await;
+        assert_eq!(answer["failed"][0]["id"], json!(retry.task_id.0));
+        self.note(&host, "enqueueTask", input).await;
+        let last = self.claim().await;
+        self.note(&host, "cancelTask", json!({"taskId": last.task_id.0}))
+            .await;
+    }
+
+    /// Everyone reads everything.
+    async fn read_all(&mut self, clients: &[Client], agent_id: Uuid) {
+        let mut things = vec![
+            (Of::Workspace, self.world.workspace_id.0),
+            (Of::Runtime, self.world.runtime_id.0),
+            (Of::Agent, agent_id),
+            (Of::Issue, self.issue_id),
+        ];
+        things.extend(self.claims.iter().map(|claim| (Of::Task, claim.task_id.0)));
+        for client in clients {
+            for (of, id) in &things {
+                let answers = read(self.surface, client, *of, *id).await;
+                self.said.extend(answers.into_iter().map(Value::from));
+            }
+        }
+    }
+}
+
 #[tokio::test]
 async fn a_claim_brings_the_secrets_and_nothing_else_does() {
     let app = TestApp::start().await;
     let world = World::new(&app).await;
-    let surface = Surface::of(&world.host).await;
-    let mut said: Vec<Value> = Vec::new();
+    let surface = &Surface::of(&world.host).await;
+    let issue_id = Uuid::new_v4();
+    let mut story = Story {
+        world: &world,
+        surface,
+        issue_id,
+        said: Vec::new(),
+        claims: Vec::new(),
+    };
 
-    // Everyone who can watch, watches.
     let (task, agent) = (surface.values_of("Task"), surface.values_of("Agent"));
-    let (issue_id, workspace) = (Uuid::new_v4(), json!({"id": world.workspace_id.0}));
     let events = format!(
-        "subscription($id: UUID!, $after: Cursor) {{ taskEvents(workspaceId: $id, after: $after) {{ kind task {{ {task} agent {{ {agent} }} }} }} }}"
+        "subscription($id: UUID!, $after: Cursor) {{ taskEvents(workspaceId: $id, after: $after) {{
+            kind task {{ {task} agent {{ {agent} }} }} }} }}"
     );
     let presence = format!(
         "subscription($id: UUID!) {{ agentPresence(workspaceId: $id) {{ agent {{ {agent} }} }} }}"
@@ -41,152 +153,59 @@ async fn a_claim_brings_the_secrets_and_nothing_else_does() {
         "subscription($id: UUID!) {{ issueTasks(issueId: $id) {{ activeTasks {{ {task} }} }} }}"
     );
     let available = "subscription($id: UUID!) { taskAvailable(runtimeIds: [$id]) { runtimeId } }";
-    let after = json!({"id": world.workspace_id.0, "after": world.cursor().await});
-    let mut events = world.host.subscribe(&events, after).await;
-    let mut banner = world.host.subscribe(&banner, json!({"id": issue_id})).await;
-    let mut available = world
-        .daemon
-        .subscribe(available, json!({"id": world.runtime_id.0}))
+    let mut events = story
+        .watch(&world.host, &events, world.workspace_id.0)
         .await;
-    said.push(banner.next().await);
+    let mut banner = story.watch(&world.host, &banner, issue_id).await;
+    let mut available = story
+        .watch(&world.daemon, available, world.runtime_id.0)
+        .await;
+    story.said.push(banner.next().await);
 
-    // An agent with secrets goes through everything that there is.
     let mut input = json!({"workspaceId": world.workspace_id.0, "name": "the secretive", "runtimeId": world.runtime_id.0});
-    crate::harness::merge(&mut input, configuration());
-    let created = world.host.mutate("createAgent", input).await.unwrap();
-    let agent_id = created["id"].clone();
-    said.push(created);
-    let mut presence = world.host.subscribe(&presence, workspace).await;
-    said.push(presence.next().await);
+    merge(&mut input, configuration());
+    let agent_id = uuid(&story.note(&world.host, "createAgent", input).await["id"]);
+    let mut presence = story
+        .watch(&world.host, &presence, world.workspace_id.0)
+        .await;
+    story.said.push(presence.next().await);
     let input = json!({"agentId": agent_id, "issueId": issue_id});
-    said.push(
-        world
-            .host
-            .mutate("enqueueTask", input.clone())
-            .await
-            .unwrap(),
-    );
-    said.push(available.next().await);
+    story.note(&world.host, "enqueueTask", input.clone()).await;
+    story.said.push(available.next().await);
+    story.work_and_fail().await;
+    story.recover_and_cancel(input).await;
 
-    let request = json!({"runtimeId": world.runtime_id.0, "requestId": Uuid::new_v4()});
-    let claimed = world
-        .daemon
-        .mutate("claimTask", request.clone())
-        .await
-        .unwrap();
-    assert_eq!(claimed["agent"]["customEnv"], json!({"API_KEY": ENV}));
-    assert_eq!(
-        claimed["agent"]["mcpConfig"],
-        json!({"servers": [{"token": MCP}]})
-    );
-    let claim = Claim::of(&claimed);
-    let again = world.daemon.mutate("claimTask", request).await.unwrap();
-    assert_eq!(Claim::of(&again), claim);
-    // A claim without its own secrets has nobody else's either.
-    said.push(claimed["task"].clone());
-
-    let wrong = json!({"taskId": claim.task_id.0, "claimToken": Uuid::new_v4()});
-    said.push(json!(
-        world
-            .daemon
-            .mutate("startTask", wrong)
-            .await
-            .unwrap_err()
-            .message
-    ));
-    for (mutation, more) in [
-        ("startTask", json!({})),
-        ("pinTaskSession", json!({"sessionId": "s", "workDir": "/w"})),
-        ("reportTaskProgress", json!({"summary": "half"})),
-        (
-            "appendTaskMessages",
-            json!({"messages": [{"seq": 1, "type": "text", "content": "hello"}]}),
-        ),
-        (
-            "reportTaskUsage",
-            json!({"usage": [{"provider": "p", "model": "m"}]}),
-        ),
-        (
-            "failTask",
-            json!({"error": "gone", "failureReason": "runtime_offline"}),
-        ),
-        (
-            "failTask",
-            json!({"error": "gone", "failureReason": "runtime_offline"}),
-        ),
-    ] {
-        said.push(
-            world
-                .daemon
-                .mutate(mutation, claim.with(more))
-                .await
-                .unwrap(),
-        );
-    }
-    let heartbeat = json!({"runtimeIds": [world.runtime_id.0], "holding": [claim.input()]});
-    said.push(world.daemon.mutate("heartbeat", heartbeat).await.unwrap());
-    let second = world.run().await;
-    let recover = json!({"runtimeId": world.runtime_id.0});
-    said.push(
-        world
-            .daemon
-            .mutate("recoverOrphanedTasks", recover)
-            .await
-            .unwrap(),
-    );
-    said.push(world.host.mutate("enqueueTask", input).await.unwrap());
-    let third = world.run().await;
-    said.push(
-        world
-            .host
-            .mutate("cancelTask", json!({"taskId": third.task_id.0}))
-            .await
-            .unwrap(),
-    );
-
-    // Everyone reads everything.
     let admin = app.client(Identity::Admin).await;
     let (owner, member) = (
         world.member(Role::Owner).await,
         world.member(Role::Member).await,
     );
-    let things = [
-        (Of::Workspace, world.workspace_id.0),
-        (Of::Runtime, world.runtime_id.0),
-        (Of::Agent, agent_id.as_str().unwrap().parse().unwrap()),
-        (Of::Issue, issue_id),
-        (Of::Task, claim.task_id.0),
-        (Of::Task, second.task_id.0),
-        (Of::Task, third.task_id.0),
+    let everyone = [
+        admin,
+        owner,
+        member,
+        world.host.clone(),
+        world.daemon.clone(),
     ];
-    for client in [&admin, &world.host, &owner, &member, &world.daemon] {
-        for (of, id) in things {
-            said.extend(
-                read(&surface, client, of, id)
-                    .await
-                    .into_iter()
-                    .map(Value::from),
-            );
-        }
+    story.read_all(&everyone, agent_id).await;
+    story
+        .said
+        .extend([banner.next().await, presence.next().await]);
+    while story
+        .said
+        .last()
+        .is_none_or(|event| event["taskEvents"]["kind"] != "CANCELLED")
+    {
+        story.said.push(events.next().await);
     }
-    let mut cancelled = false;
-    while !cancelled {
-        let event = events.next().await;
-        cancelled = event["taskEvents"]["kind"] == "CANCELLED";
-        said.push(event);
-    }
-    said.push(banner.next().await);
-    said.push(presence.next().await);
 
-    let mut log = format!("{}", Value::from(said));
-    assert!(log.contains("API_KEY") && log.contains("the secretive") && log.contains("hello"));
-    log += &app.database.contents().await["task_event"];
-    let tokens = [claim, second, third].map(|claim| claim.token.0);
-    let forms = tokens
-        .iter()
-        .flat_map(|token| [token.to_string(), token.simple().to_string()]);
+    let mut told = Value::from(story.said).to_string();
+    assert!(told.contains("API_KEY") && told.contains("the secretive") && told.contains("hello"));
+    told += &app.database.contents().await["task_event"];
+    let tokens = story.claims.iter().map(|claim| claim.token.0);
+    let forms = tokens.flat_map(|token| [token.to_string(), token.simple().to_string()]);
     for secret in forms.chain([ENV.to_owned(), MCP.to_owned()]) {
-        assert!(!log.contains(&secret), "{secret} was told");
+        assert!(!told.contains(&secret), "{secret} was told");
     }
 }
 

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use uuid::Uuid;
 
 use super::view::{Of, nothing, read};
-use crate::harness::{Client, Surface, TestApp, World};
+use crate::harness::{Client, Field, Surface, TestApp, World};
 
 /// Everyone who can be of a workspace.
 async fn everyone(app: &TestApp, world: &World<'_>) -> Vec<Client> {
@@ -76,11 +76,7 @@ async fn every_query_that_takes_an_id_is_among_those() {
     let app = TestApp::start().await;
     let surface = Surface::of(&World::new(&app).await.host).await;
     let documents = super::view::documents(&surface);
-    for field in surface
-        .fields()
-        .into_iter()
-        .filter(|field| field.is_query())
-    {
+    for field in surface.fields().into_iter().filter(Field::is_query) {
         let is_asked = documents
             .iter()
             .any(|(_, document)| document.contains(&format!("it: {}(", field.name)));

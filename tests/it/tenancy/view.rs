@@ -47,7 +47,7 @@ pub(super) fn documents(surface: &Surface) -> Vec<(Of, String)> {
     );
     let of_workspace = [
         format!("agents(includeArchived: true) {{ {agent} runtime {{ {runtime} }} }}"),
-        format!("runtimes {{ {runtime} agents {{ {agent} }} pendingTasks {{ {task} }} }}"),
+        format!("runtimes {{ {runtime} agents {{ id name }} pendingTasks {{ id }} }}"),
         page.clone(),
         format!(
             "snapshot {{ cursor activeTasks {{ {task} agent {{ {agent} }} }} latestOutcomes {{ {task} }}

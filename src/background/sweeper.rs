@@ -1,0 +1,108 @@
+//! The sweeper: what has to happen because nobody does anything. Every server sweeps, at any time and all at once; what
+//! one is at, another skips or finds done.
+
+use sea_orm::{ConnectionTrait, EntityTrait, Statement, raw_sql};
+use tokio_util::sync::CancellationToken;
+
+use crate::db::Writer;
+use crate::error::Result;
+use crate::settings::Settings;
+use crate::task::lapse;
+
+/// How much one sweep did.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Swept {
+    /// Runtimes that went off line.
+    pub silenced: usize,
+    /// Tasks of lost runtimes that failed.
+    pub lost: usize,
+    /// Tasks that timed out.
+    pub timed_out: usize,
+    /// Tasks that expired in the queue.
+    pub expired: usize,
+    /// Runtimes that were removed.
+    pub removed: usize,
+}
+
+/// Sweeps now and then until told to stop.
+pub(crate) async fn run(writer: Writer, settings: Settings, stop: CancellationToken) {
+    loop {
+        match run_once(&writer, &settings).await {
+            Ok(swept) if swept == Swept::default() => {}
+            Ok(swept) => tracing::info!(?swept, "swept"),
+            Err(error) => tracing::warn!(error = %error, "could not sweep; trying again later"),
+        }
+        if stop
+            .run_until_cancelled(tokio::time::sleep(settings.sweep_interval))
+            .await
+            .is_none()
+        {
+            return;
+        }
+    }
+}
+
+/// Sweeps once. The runtimes first, because the tasks go by what they are.
+pub async fn run_once(writer: &Writer, settings: &Settings) -> Result<Swept> {
+    Ok(Swept {
+        silenced: silence_runtimes(writer, settings).await?,
+        lost: lapse::lost(writer, settings).await?,
+        timed_out: lapse::timed_out(writer, settings).await?,
+        expired: lapse::expired(writer, settings).await?,
+        removed: remove_runtimes(writer, settings).await?,
+    })
+}
+
+/// Takes runtimes off line that have not been heard of.
+async fn silence_runtimes(writer: &Writer, settings: &Settings) -> Result<usize> {
+    let (silent_secs, batch) = (
+        settings.runtime_silent_after.as_secs_f64(),
+        settings.sweep_batch,
+    );
+    let txn = writer.begin().await?;
+    let statement: Statement = raw_sql!(
+        Postgres,
+        r#"with silent as materialized (
+               select id from agent_runtime
+               where status = 'online'
+                   and (last_seen_at is null or last_seen_at < now() - make_interval(secs => {silent_secs}))
+               order by id
+               limit {batch}
+               for no key update skip locked
+           )
+           update agent_runtime as runtime
+           set status = 'offline', updated_at = now()
+           from silent
+           where runtime.id = silent.id
+           returning runtime.*"#
+    );
+    let silenced = entity::runtime::Entity::find()
+        .from_raw_sql(statement)
+        .all(&*txn)
+        .await?;
+    txn.commit().await?;
+    Ok(silenced.len())
+}
+
+/// Removes runtimes that have been gone for long and have no agents. Their tasks' history stays.
+async fn remove_runtimes(writer: &Writer, settings: &Settings) -> Result<usize> {
+    let (retention_secs, batch) = (
+        settings.runtime_retention.as_secs_f64(),
+        settings.sweep_batch,
+    );
+    let statement: Statement = raw_sql!(
+        Postgres,
+        r#"with old as materialized (
+               select id from agent_runtime as runtime
+               where status = 'offline'
+                   and coalesce(last_seen_at, created_at) < now() - make_interval(secs => {retention_secs})
+                   and not exists (select from agent where agent.runtime_id = runtime.id)
+               order by id
+               limit {batch}
+               for update skip locked
+           )
+           delete from agent_runtime as runtime using old where runtime.id = old.id"#
+    );
+    let removed = writer.db().execute_raw(statement).await?.rows_affected();
+    Ok(usize::try_from(removed).unwrap_or(usize::MAX))
+}
