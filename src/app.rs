@@ -42,6 +42,7 @@ pub struct App {
     config: Config,
     board: Board,
     doorbell: Doorbell,
+    requests: TaskTracker,
 }
 
 impl App {
@@ -59,6 +60,7 @@ impl App {
             config,
             board,
             doorbell,
+            requests: TaskTracker::new(),
         }
     }
 
@@ -69,15 +71,17 @@ impl App {
 
     /// What executes documents, for callers in this process.
     pub fn executor(&self) -> Executor {
-        Executor(graphql::schema(self.board.clone()))
+        Executor::new(graphql::schema(self.board.clone()), self.requests.clone())
     }
 
     /// Serves until told to stop, then finishes what is under way, within bounds.
     pub async fn run(self, listener: TcpListener, stop: CancellationToken) -> anyhow::Result<()> {
+        let executor = self.executor();
         let Self {
             config,
             board,
             doorbell,
+            requests,
         } = self;
         let tracker = TaskTracker::new();
         // The loops outlive the requests, so that what these commit is still rung for.
@@ -108,19 +112,23 @@ impl App {
 
         let db = board.db.clone();
         let edge = Edge {
-            executor: Executor(graphql::schema(board.clone())),
+            executor,
             board,
             stop: stop.clone(),
         };
         let served = serve(listener, edge, stop).await;
 
-        stop_loops.cancel();
+        requests.close();
         // A database that has fallen silent would be waited for without end: closing waits for every connection in use.
         let closing = async {
+            requests.wait().await;
+            stop_loops.cancel();
             tracker.wait().await;
             db.close().await
         };
-        match tokio::time::timeout(CLOSE_TIMEOUT, closing).await {
+        let closed = tokio::time::timeout(CLOSE_TIMEOUT, closing).await;
+        stop_loops.cancel();
+        match closed {
             Ok(closed) => closed?,
             Err(_elapsed) => tracing::warn!(
                 "the database did not answer in time; leaving its connections to break"

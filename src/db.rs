@@ -46,7 +46,8 @@ pub fn parse_url(url: &SecretString) -> anyhow::Result<PgConnectOptions> {
 /// Makes a pool of connections; none is opened before it is needed.
 pub fn connect(url: &PgConnectOptions, options: &ConnectOptions) -> DatabaseConnection {
     let set_up = format!(
-        "set callboard.rings_after_commit = 'yes'; set timezone = 'UTC'; set statement_timeout = {}",
+        "set callboard.rings_after_commit = 'yes'; set timezone = 'UTC'; set statement_timeout = {}; \
+         set idle_in_transaction_session_timeout = '1min'",
         options.statement_timeout.as_millis()
     );
     let pool = PgPoolOptions::new()

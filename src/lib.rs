@@ -65,10 +65,12 @@
 //! 8. **Agents are locked before their tasks,** in the order of their ids, in a statement of its own. It makes capacity and
 //!    serialisation exact, and keeps any two verbs from waiting for each other.
 //! 9. **No transaction spans an await on anything but the database.**
-//! 10. **Nothing is spawned except on a tracker,** and everything spawned ends when told to. (The batched reads of
+//! 10. **What has begun to execute is executed to its end,** though nobody waits for the answer any more: dropped while it
+//!     begins, a transaction would stay open on a connection of the pool.
+//! 11. **Nothing is spawned except on a tracker,** and everything spawned ends when told to. (The batched reads of
 //!     `graphql/loader.rs` are the exception: they live no longer than the request that waits for them.)
-//! 11. **There are no globals.** Two servers run in one process; the tests do that.
-//! 12. **A secret is redacted from the moment it is read.** Claim tokens, custom environments and MCP configurations never
+//! 12. **There are no globals.** Two servers run in one process; the tests do that.
+//! 13. **A secret is redacted from the moment it is read.** Claim tokens, custom environments and MCP configurations never
 //!     reach events, logs or task reads.
 //!
 //! # A task from enqueue to completion

@@ -9,8 +9,10 @@ use sea_orm::{ConnectionTrait, DatabaseConnection, DbBackend, Statement, Transac
 pub async fn migrate(db: &DatabaseConnection) -> anyhow::Result<()> {
     // The lock is held by a transaction of its own, beside the one that each migration runs in.
     let lock = db.begin().await?;
-    lock.execute_unprepared("set local statement_timeout = 0")
-        .await?;
+    lock.execute_unprepared(
+        "set local statement_timeout = 0; set local idle_in_transaction_session_timeout = 0",
+    )
+    .await?;
     lock.execute_unprepared(
         "select pg_advisory_xact_lock(hashtext('callboard'), hashtext('migrate'))",
     )

@@ -4,6 +4,8 @@ use std::sync::Arc;
 
 use async_graphql::{Data, Pos, Request, Response, ServerError, Value};
 use futures::stream::{self, BoxStream, StreamExt};
+use tokio_util::task::TaskTracker;
+use tracing::Instrument;
 
 use super::{Schema, nesting, weight};
 use crate::error::Error;
@@ -21,8 +23,33 @@ const TOO_COMPLEX: [&str; 5] = [
 const MESSAGE_BYTES: usize = 500;
 
 /// What executes documents: the schema, and a code on every error.
+///
+/// A query or mutation that has begun is executed to its end, whether or not somebody still waits for the answer. To drop
+/// it half-way would be worse than wasteful: the driver leaves a transaction open on a connection of the pool if it is
+/// dropped while it begins.
 #[derive(Clone)]
-pub struct Executor(pub Schema);
+pub struct Executor {
+    schema: Schema,
+    running: TaskTracker,
+}
+
+impl Executor {
+    /// Executes on a schema, each document as a task on the tracker.
+    pub const fn new(schema: Schema, running: TaskTracker) -> Self {
+        Self { schema, running }
+    }
+
+    /// Executes a document that has been weighed, to its end.
+    async fn finish(&self, request: Request) -> Response {
+        let schema = self.schema.clone();
+        let execution = async move { schema.execute(request).await };
+        let finished = self.running.spawn(execution.in_current_span()).await;
+        finished.unwrap_or_else(|panicked| {
+            let error = Error::Internal(anyhow::Error::new(panicked));
+            Response::from_errors(vec![of_document(error)])
+        })
+    }
+}
 
 impl std::fmt::Debug for Executor {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
@@ -33,7 +60,7 @@ impl std::fmt::Debug for Executor {
 impl async_graphql::Executor for Executor {
     async fn execute(&self, mut request: Request) -> Response {
         match weigh(&mut request) {
-            Ok(()) => with_codes(self.0.execute(request).await),
+            Ok(()) => with_codes(self.finish(request).await),
             Err(error) => with_codes(Response::from_errors(vec![error])),
         }
     }
@@ -47,7 +74,7 @@ impl async_graphql::Executor for Executor {
             let response = with_codes(Response::from_errors(vec![error]));
             return stream::once(std::future::ready(response)).boxed();
         }
-        async_graphql::Executor::execute_stream(&self.0, request, session_data)
+        async_graphql::Executor::execute_stream(&self.schema, request, session_data)
             .map(with_codes)
             .boxed()
     }
