@@ -1,5 +1,7 @@
 //! The daemon as a program: flags, logs on stderr, signals.
 
+use std::io::IsTerminal;
+
 use anyhow::Context;
 use callboard_daemon::Options;
 use clap::Parser;
@@ -23,6 +25,7 @@ async fn main() -> anyhow::Result<()> {
         .from_env_lossy();
     tracing_subscriber::fmt()
         .with_env_filter(filter)
+        .with_ansi(std::io::stderr().is_terminal())
         .with_writer(std::io::stderr)
         .init();
     let stop = CancellationToken::new();
