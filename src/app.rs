@@ -8,7 +8,7 @@ use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use crate::background::{pruner, sweeper};
+use crate::background::{marker, pruner, sweeper};
 use crate::db::{self, ConnectOptions, Writer};
 use crate::doorbell::Doorbell;
 use crate::event::hub::Hub;
@@ -101,6 +101,11 @@ impl App {
         tracker.spawn(pruner::run(
             board.db.clone(),
             config.settings.event_retention,
+            stop_loops.clone(),
+        ));
+        tracker.spawn(marker::run(
+            board.db.clone(),
+            board.hub.clone(),
             stop_loops.clone(),
         ));
         tracker.spawn(sweeper::run(

@@ -1,4 +1,5 @@
 //! The loops of a server. Each has a `run_once` that a test can call.
 
+pub mod marker;
 pub mod pruner;
 pub mod sweeper;

@@ -35,6 +35,14 @@ impl MigratorTrait for Migrator {
                 name: "m20261123_000005_sweep",
                 sql: include_str!("m20261123_000005_sweep.sql"),
             }),
+            Box::new(SqlMigration {
+                name: "m20261125_000006_low_water_mark",
+                sql: include_str!("m20261125_000006_low_water_mark.sql"),
+            }),
+            Box::new(SqlMigration {
+                name: "m20261125_000007_claim_from_the_mark",
+                sql: include_str!("m20261125_000007_claim_from_the_mark.sql"),
+            }),
         ]
     }
 }

@@ -54,8 +54,7 @@ impl TestDatabase {
 
     /// Holds the event log, so that whoever writes an event waits with whatever it has locked until then.
     pub(crate) async fn hold_event_log(&self) -> Held {
-        let sql = "select pg_advisory_xact_lock((select last_value from task_event_position))";
-        self.hold(sql).await
+        self.hold("lock table task_event in share mode").await
     }
 
     /// Sets several requests against each other: what they wait for is let go only when all of them wait, so that each

@@ -1,0 +1,249 @@
+-- The search for what may be claimed begins at the low-water mark, and looks at the first tasks of the whole runtime
+-- before it asks each of its agents. What may be claimed is what it was.
+
+-- The agent's next claimable task on the runtime: highest priority, then oldest. Null while something holds back all
+-- that waits.
+--
+-- Whoever claims must have locked the agent's row in an earlier statement, or two claims could each see a state
+-- without the other's.
+create or replace function task_next_claimable(p_runtime_id uuid, p_agent_id uuid) returns agent_task_queue
+language plpgsql stable
+as $$
+declare
+    looked_at constant integer := 32;
+    -- What is older is not looked at; and being in the indexes, it is skipped there, without a look at the table.
+    none_before constant timestamptz := task_none_queued_before(p_runtime_id);
+    active agent_task_queue[];
+    line agent_task_queue[];
+    candidate agent_task_queue;
+begin
+    if exists (select from agent_held_back_by(p_runtime_id, p_agent_id)) then
+        return null;
+    end if;
+    -- Never more than the agent's capacity, so they are read once and compared in memory. A NOT EXISTS in the
+    -- searches below is at the mercy of the statistics: taken while nothing was active, they led to a plan that was
+    -- twenty times slower.
+    active := array(
+        select task from agent_task_queue as task
+        where task.agent_id = p_agent_id and task.status in ('dispatched', 'running'));
+
+    -- Nearly always one of the first may run.
+    line := array(
+        select task from agent_task_queue as task
+        where task.runtime_id = p_runtime_id and task.agent_id = p_agent_id and task.status = 'queued'
+            and task.created_at >= none_before
+        order by task.priority desc, task.created_at, task.id
+        limit looked_at);
+    foreach candidate in array line loop
+        if not exists (
+            select from unnest(active) as a where task_serialised_behind(candidate, a) is not null
+        ) then
+            return candidate;
+        end if;
+    end loop;
+    if cardinality(line) < looked_at then
+        return null;
+    end if;
+
+    -- Behind them there may be a hundred thousand more that wait for the same thing. So one is looked for in each
+    -- line: of a chat session that is free, of the tasks without a link if none of these is active, and of the others,
+    -- where no more can be held back than are active.
+    with recursive chat (id) as (
+        (select task.chat_session_id from agent_task_queue as task
+         where task.runtime_id = p_runtime_id and task.agent_id = p_agent_id and task.status = 'queued'
+             and task.created_at >= none_before
+             and task.chat_session_id is not null
+         order by task.chat_session_id limit 1)
+        union all
+        select (select task.chat_session_id from agent_task_queue as task
+                where task.runtime_id = p_runtime_id and task.agent_id = p_agent_id and task.status = 'queued'
+                    and task.created_at >= none_before
+                    and task.chat_session_id is not null and task.chat_session_id > chat.id
+                order by task.chat_session_id limit 1)
+        from chat where chat.id is not null
+    ),
+    -- MATERIALIZED, or a line may be searched to its end before it is known that it is held back.
+    free_chat as materialized (
+        select id from chat
+        where id is not null and not exists (select from unnest(active) as a where a.chat_session_id = chat.id)
+    ),
+    head as (
+        select first.task from free_chat
+        cross join lateral (
+            select task from agent_task_queue as task
+            where task.runtime_id = p_runtime_id and task.agent_id = p_agent_id and task.status = 'queued'
+                and task.created_at >= none_before
+                and task.chat_session_id = free_chat.id
+                and not exists (
+                    select from unnest(active) as a where task_serialised_behind(task, a) is not null)
+            order by task.priority desc, task.created_at, task.id
+            limit 1
+        ) as first
+        union all
+        (select task from agent_task_queue as task
+         where task.runtime_id = p_runtime_id and task.agent_id = p_agent_id and task.status = 'queued'
+             and task.created_at >= none_before
+             and task.chat_session_id is null and task.issue_id is null and task.autopilot_run_id is null
+             and not exists (
+                 select from unnest(active) as a
+                 where a.chat_session_id is null and a.issue_id is null and a.autopilot_run_id is null)
+         order by task.priority desc, task.created_at, task.id
+         limit 1)
+        union all
+        (select task from agent_task_queue as task
+         where task.runtime_id = p_runtime_id and task.agent_id = p_agent_id and task.status = 'queued'
+             and task.created_at >= none_before
+             and task.chat_session_id is null and (task.issue_id is not null or task.autopilot_run_id is not null)
+             and not exists (
+                 select from unnest(active) as a where task_serialised_behind(task, a) is not null)
+         order by task.priority desc, task.created_at, task.id
+         limit 1)
+    )
+    select (head.task).* into candidate
+    from head
+    order by (head.task).priority desc, (head.task).created_at, (head.task).id
+    limit 1;
+    return candidate;
+end
+$$;
+
+-- The agents with queued tasks on the runtime, and where the first of each stands in the order of claiming: one look at
+-- the index for each agent, however many tasks it has, because an agent's first entry there is its first task.
+create or replace function task_agents_waiting(p_runtime_id uuid)
+    returns table (agent_id uuid, priority integer, created_at timestamptz, task_id uuid)
+language sql stable
+as $$
+    with recursive waiting (agent_id, priority, created_at, task_id) as (
+        (select task.agent_id, task.priority, task.created_at, task.id from agent_task_queue as task
+         where task.runtime_id = p_runtime_id and task.status = 'queued'
+         order by task.agent_id, task.priority desc, task.created_at, task.id
+         limit 1)
+        union all
+        select next.*
+        from waiting
+        cross join lateral (
+            select task.agent_id, task.priority, task.created_at, task.id from agent_task_queue as task
+            where task.runtime_id = p_runtime_id and task.status = 'queued' and task.agent_id > waiting.agent_id
+            order by task.agent_id, task.priority desc, task.created_at, task.id
+            limit 1
+        ) as next
+    )
+    select * from waiting
+$$;
+
+-- The next claimable tasks of the runtime, one for each agent, best first, as far as the first tasks in line tell: as
+-- many as are asked for, or all there are, or else some and a row of nulls at the end.
+create function task_claimable_at_the_front(
+    p_runtime_id uuid, p_passed_over uuid[], p_max integer
+) returns setof agent_task_queue
+language plpgsql stable
+as $$
+declare
+    looked_at constant integer := 16 + p_max;
+    seen integer := 0;
+    found_so_far integer := 0;
+    -- Agents whose next task is known, or who have none.
+    decided uuid[] := p_passed_over;
+    -- What occupies the agent of the last candidate.
+    active agent_task_queue[];
+    active_of uuid;
+    candidate agent_task_queue;
+begin
+    for candidate in select * from task_first_in_line(p_runtime_id, looked_at) loop
+        seen := seen + 1;
+        continue when candidate.agent_id = any (decided);
+        if candidate.agent_id is distinct from active_of then
+            if exists (select from agent_held_back_by(p_runtime_id, candidate.agent_id)) then
+                decided := decided || candidate.agent_id;
+                continue;
+            end if;
+            active := array(
+                select task from agent_task_queue as task
+                where task.agent_id = candidate.agent_id and task.status in ('dispatched', 'running'));
+            active_of := candidate.agent_id;
+        end if;
+        if not exists (
+            select from unnest(active) as a where task_serialised_behind(candidate, a) is not null
+        ) then
+            decided := decided || candidate.agent_id;
+            return next candidate;
+            found_so_far := found_so_far + 1;
+            if found_so_far >= p_max then
+                return;
+            end if;
+        end if;
+    end loop;
+    if seen = looked_at then
+        candidate := null;
+        return next candidate;
+    end if;
+end
+$$;
+
+-- The agents of these tasks, by the best of each.
+create function task_agents_of_best(p_tasks agent_task_queue[], p_max integer) returns setof uuid
+language sql immutable
+as $$
+    select best.agent_id
+    from (
+        select distinct on (task.agent_id) task.agent_id, task.priority, task.created_at, task.id
+        from unnest(p_tasks) as task
+        order by task.agent_id, task.priority desc, task.created_at, task.id
+    ) as best
+    order by best.priority desc, best.created_at, best.id
+    limit p_max
+$$;
+
+-- The agents that would be given the next `p_max` tasks of the runtimes, best first; of one agent alone where one is
+-- named, and without those that are passed over. Nothing is locked.
+--
+-- Nearly always the first tasks in line tell. Where they are held back, each agent is asked: its next task is no better
+-- than the first in its line, so the agents are asked in the order of these, and no further than until enough are known
+-- that nobody left can surpass.
+create or replace function task_agents_to_claim(
+    p_runtime_ids uuid[], p_only_agent_id uuid, p_passed_over uuid[], p_max integer
+) returns setof uuid
+language plpgsql stable
+as $$
+declare
+    waiting record;
+    next agent_task_queue;
+    found agent_task_queue[] := '{}';
+    worst agent_task_queue;
+begin
+    if p_only_agent_id is null then
+        found := array(
+            select front
+            from unnest(p_runtime_ids) as runtime (id)
+            cross join lateral task_claimable_at_the_front(runtime.id, p_passed_over, p_max) as front);
+        if not exists (select from unnest(found) as task where task.id is null) then
+            return query select * from task_agents_of_best(found, p_max);
+            return;
+        end if;
+        found := '{}';
+    end if;
+
+    for waiting in
+        select runtime.id as runtime_id, first.*
+        from unnest(p_runtime_ids) as runtime (id)
+        cross join lateral task_agents_waiting(runtime.id) as first
+        where (p_only_agent_id is null or first.agent_id = p_only_agent_id)
+            and first.agent_id <> all (p_passed_over)
+        order by first.priority desc, first.created_at, first.task_id
+    loop
+        if cardinality(found) >= p_max then
+            select t.* into worst from unnest(found) as t
+            order by t.priority desc, t.created_at, t.id
+            offset p_max - 1 limit 1;
+            exit when (-worst.priority, worst.created_at, worst.id)
+                < (-waiting.priority, waiting.created_at, waiting.task_id);
+        end if;
+        next := task_next_claimable(waiting.runtime_id, waiting.agent_id);
+        if next.id is not null then
+            found := found || next;
+        end if;
+    end loop;
+    return query select * from task_agents_of_best(found, p_max);
+end
+$$;
+

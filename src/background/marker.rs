@@ -1,0 +1,71 @@
+//! Keeping the low-water marks of the queue: from where claims have to look, so that they need not step over everything
+//! that was claimed while somebody held a snapshot. What a mark is, and why it passes over nothing, stands in the migration
+//! that makes them.
+
+use std::collections::HashSet;
+use std::time::Duration;
+
+use entity::id::RuntimeId;
+use entity::task_event::Kind;
+use sea_orm::{ConnectionTrait, DatabaseConnection, Statement, raw_sql};
+use tokio::time::{MissedTickBehavior, interval};
+use tokio_util::sync::CancellationToken;
+use uuid::Uuid;
+
+use crate::error::Result;
+use crate::event::Batch;
+use crate::event::hub::Hub;
+
+/// How often marks are taken anew. What is claimed between, every claim steps over.
+const INTERVAL: Duration = Duration::from_millis(500);
+
+/// Takes the marks of the runtimes for which tasks are claimed, until told to stop.
+pub(crate) async fn run(db: DatabaseConnection, hub: Hub, stop: CancellationToken) {
+    stop.run_until_cancelled(async {
+        if let Err(error) = follow(&db, &hub).await {
+            tracing::warn!(error = %error, "low-water marks are not kept; claims slow down while a snapshot is held");
+        }
+    })
+    .await;
+}
+
+async fn follow(db: &DatabaseConnection, hub: &Hub) -> Result<()> {
+    let mut follower = hub.follow(None).await?;
+    let mut ticks = interval(INTERVAL);
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let mut claimed_for = HashSet::new();
+    loop {
+        tokio::select! {
+            batch = follower.next() => match batch {
+                Some(batch) => claimed_for.extend(runtimes_claiming(&batch)),
+                None => return Ok(()),
+            },
+            _ = ticks.tick(), if !claimed_for.is_empty() => {
+                let runtimes: Vec<RuntimeId> = claimed_for.drain().collect();
+                if let Err(error) = run_once(db, &runtimes).await {
+                    tracing::debug!(error = %error, "cannot take low-water marks; trying again");
+                }
+            }
+        }
+    }
+}
+
+/// The runtimes for which tasks were claimed.
+fn runtimes_claiming(batch: &Batch) -> impl Iterator<Item = RuntimeId> {
+    batch
+        .events
+        .iter()
+        .filter(|event| event.row.kind == Kind::Dispatched)
+        .filter_map(|event| event.row.runtime_id)
+}
+
+/// Takes the marks of these runtimes. The first time they are only prepared; harmless on several servers at once.
+pub async fn run_once(db: &impl ConnectionTrait, runtimes: &[RuntimeId]) -> Result<()> {
+    let runtimes: Vec<Uuid> = runtimes.iter().map(|id| id.0).collect();
+    // Each in a transaction of its own: a mark must be seen to be prepared before it is taken.
+    let statement: Statement = raw_sql!(Postgres, "select task_low_water_mark_take({runtimes})");
+    db.query_one_raw(statement).await?;
+    let statement: Statement = raw_sql!(Postgres, "select task_low_water_mark_prepare({runtimes})");
+    db.query_one_raw(statement).await?;
+    Ok(())
+}
