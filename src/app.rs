@@ -8,7 +8,7 @@ use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use crate::background::{marker, pruner, sweeper};
+use crate::background::{closer, marker, pruner, sweeper};
 use crate::db::{self, ConnectOptions, Writer};
 use crate::doorbell::Doorbell;
 use crate::event::hub::Hub;
@@ -103,6 +103,7 @@ impl App {
             config.settings.event_retention,
             stop_loops.clone(),
         ));
+        tracker.spawn(closer::run(board.db.clone(), stop_loops.clone()));
         tracker.spawn(marker::run(
             board.db.clone(),
             board.hub.clone(),

@@ -43,6 +43,10 @@ impl MigratorTrait for Migrator {
                 name: "m20261125_000007_claim_from_the_mark",
                 sql: include_str!("m20261125_000007_claim_from_the_mark.sql"),
             }),
+            Box::new(SqlMigration {
+                name: "m20261125_000008_agent_day",
+                sql: include_str!("m20261125_000008_agent_day.sql"),
+            }),
         ]
     }
 }

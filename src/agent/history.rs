@@ -9,6 +9,15 @@ use sea_orm::{ConnectionTrait, FromQueryResult, Statement, raw_sql};
 use crate::error::Result;
 use crate::task::lock;
 
+/// What an agent was given and finished in the last 30 days.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct History {
+    /// How many tasks were put on the board for it, whatever became of these.
+    pub run_count: i32,
+    /// The UTC days with a finished task, oldest first.
+    pub days: Vec<Day>,
+}
+
 /// What an agent finished on one day.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Day {
@@ -21,15 +30,16 @@ pub struct Day {
 }
 
 #[derive(Debug, FromQueryResult)]
-struct Count {
+struct Running {
     agent_id: AgentId,
     count: i32,
 }
 
 #[derive(Debug, FromQueryResult)]
-struct Bucket {
+struct Counted {
     agent_id: AgentId,
     day: DateTime<Utc>,
+    run_count: i32,
     task_count: i32,
     failed_count: i32,
 }
@@ -46,63 +56,37 @@ pub async fn running_task_counts(
            where agent_id = any({agents}) and status in ('dispatched', 'running')
            group by agent_id"#
     );
-    counts(db, statement).await
-}
-
-/// How many tasks they were given in the last 30 days, whatever became of these; agents without any are left out.
-pub async fn run_counts_30d(
-    db: &impl ConnectionTrait,
-    agents: &[AgentId],
-) -> Result<HashMap<AgentId, i32>> {
-    let agents = lock::uuids(agents);
-    let statement: Statement = raw_sql!(
-        Postgres,
-        r#"select agent_id, count(*)::int as count from agent_task_queue
-           where agent_id = any({agents}) and created_at > now() - interval '30 days'
-           group by agent_id"#
-    );
-    counts(db, statement).await
-}
-
-/// What they finished in the last 30 days by day, oldest first; days without any are left out.
-pub async fn activity_30d(
-    db: &impl ConnectionTrait,
-    agents: &[AgentId],
-) -> Result<HashMap<AgentId, Vec<Day>>> {
-    let agents = lock::uuids(agents);
-    let statement: Statement = raw_sql!(
-        Postgres,
-        r#"select agent_id,
-               date_trunc('day', completed_at, 'UTC') as day,
-               count(*)::int as task_count,
-               (count(*) filter (where status = 'failed'))::int as failed_count
-           from agent_task_queue
-           where agent_id = any({agents}) and completed_at is not null
-               and completed_at > now() - interval '30 days'
-           group by agent_id, day
-           order by agent_id, day"#
-    );
-    let mut days: HashMap<AgentId, Vec<Day>> = HashMap::new();
-    for Bucket {
-        agent_id,
-        day,
-        task_count,
-        failed_count,
-    } in Bucket::find_by_statement(statement).all(db).await?
-    {
-        days.entry(agent_id).or_default().push(Day {
-            day,
-            task_count,
-            failed_count,
-        });
-    }
-    Ok(days)
-}
-
-async fn counts(db: &impl ConnectionTrait, statement: Statement) -> Result<HashMap<AgentId, i32>> {
-    let counts = Count::find_by_statement(statement).all(db).await?;
+    let counts = Running::find_by_statement(statement).all(db).await?;
     Ok(counts
         .into_iter()
-        .map(|Count { agent_id, count }| (agent_id, count))
+        .map(|Running { agent_id, count }| (agent_id, count))
         .collect())
+}
+
+/// What they did in the last 30 days; agents without anything are left out.
+pub async fn last_30_days(
+    db: &impl ConnectionTrait,
+    agents: &[AgentId],
+) -> Result<HashMap<AgentId, History>> {
+    let agents = lock::uuids(agents);
+    let statement: Statement = raw_sql!(
+        Postgres,
+        r#"select agent_id, utc_midnight(day) as day,
+               run_count::int as run_count, task_count::int as task_count, failed_count::int as failed_count
+           from agent_activity_30d({agents})
+           order by agent_id, day"#
+    );
+    let mut histories: HashMap<AgentId, History> = HashMap::new();
+    for counted in Counted::find_by_statement(statement).all(db).await? {
+        let history = histories.entry(counted.agent_id).or_default();
+        history.run_count += counted.run_count;
+        if counted.task_count > 0 {
+            history.days.push(Day {
+                day: counted.day,
+                task_count: counted.task_count,
+                failed_count: counted.failed_count,
+            });
+        }
+    }
+    Ok(histories)
 }

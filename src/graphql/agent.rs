@@ -10,7 +10,7 @@ use entity::runtime::Mode;
 
 use super::connection::{self, Page, TaskConnection};
 use super::context;
-use super::loader::{ActivityOf, PresenceOf, RunningOf, RunsOf};
+use super::loader::{HistoryOf, PresenceOf, RunningOf};
 use super::presence::AgentPresence;
 use super::runtime::{self, Runtime};
 use crate::agent;
@@ -171,25 +171,22 @@ impl Agent {
     /// How many tasks it was given in the last 30 days, whatever became of them.
     #[graphql(name = "runCount30d")]
     async fn run_count_30d(&self, ctx: &Context<'_>) -> Result<i32> {
-        let count = context::loaders(ctx)?
-            .load_one(RunsOf(self.0.id))
+        let history = context::loaders(ctx)?
+            .load_one(HistoryOf(self.0.id))
             .await
             .map_err(Error::from)?;
-        Ok(count.unwrap_or(0))
+        Ok(history.map_or(0, |history| history.run_count))
     }
 
     /// What it finished in the last 30 days: the UTC days with a finished task, oldest first.
     #[graphql(name = "activity30d")]
     async fn activity_30d(&self, ctx: &Context<'_>) -> Result<Vec<ActivityBucket>> {
-        let days = context::loaders(ctx)?
-            .load_one(ActivityOf(self.0.id))
+        let history = context::loaders(ctx)?
+            .load_one(HistoryOf(self.0.id))
             .await
             .map_err(Error::from)?;
-        Ok(days
-            .unwrap_or_default()
-            .into_iter()
-            .map(ActivityBucket::from)
-            .collect())
+        let days = history.map_or_else(Vec::new, |history| history.days.clone());
+        Ok(days.into_iter().map(ActivityBucket::from).collect())
     }
 
     /// Its tasks that the viewer may see, newest first.

@@ -10,7 +10,7 @@ use entity::{agent, runtime, task, task_usage};
 use sea_orm::{ColumnTrait, DatabaseConnection, EntityTrait, QueryFilter, QueryOrder};
 
 use super::context::Board;
-use crate::agent::history;
+use crate::agent::history::{self, History};
 use crate::error::Error;
 use crate::presence::{self, Presence};
 use crate::settings::Settings;
@@ -51,13 +51,9 @@ pub(super) struct UsageOf(pub(super) TaskId);
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(super) struct RunningOf(pub(super) AgentId);
 
-/// Names how many tasks an agent was given lately.
+/// Names what an agent was given and finished lately.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub(super) struct RunsOf(pub(super) AgentId);
-
-/// Names what an agent finished lately.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub(super) struct ActivityOf(pub(super) AgentId);
+pub(super) struct HistoryOf(pub(super) AgentId);
 
 /// Names where a queued task stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -82,37 +78,21 @@ impl Loader<RunningOf> for Loaders {
     }
 }
 
-impl Loader<RunsOf> for Loaders {
-    type Value = i32;
-    type Error = Arc<Error>;
-
-    async fn load(&self, keys: &[RunsOf]) -> Result<HashMap<RunsOf, Self::Value>, Self::Error> {
-        let agents: Vec<AgentId> = keys.iter().map(|key| key.0).collect();
-        let counts = history::run_counts_30d(&self.db, &agents)
-            .await
-            .map_err(Arc::new)?;
-        Ok(counts
-            .into_iter()
-            .map(|(id, count)| (RunsOf(id), count))
-            .collect())
-    }
-}
-
-impl Loader<ActivityOf> for Loaders {
-    type Value = Vec<history::Day>;
+impl Loader<HistoryOf> for Loaders {
+    type Value = Arc<History>;
     type Error = Arc<Error>;
 
     async fn load(
         &self,
-        keys: &[ActivityOf],
-    ) -> Result<HashMap<ActivityOf, Self::Value>, Self::Error> {
+        keys: &[HistoryOf],
+    ) -> Result<HashMap<HistoryOf, Self::Value>, Self::Error> {
         let agents: Vec<AgentId> = keys.iter().map(|key| key.0).collect();
-        let days = history::activity_30d(&self.db, &agents)
+        let histories = history::last_30_days(&self.db, &agents)
             .await
             .map_err(Arc::new)?;
-        Ok(days
+        Ok(histories
             .into_iter()
-            .map(|(id, days)| (ActivityOf(id), days))
+            .map(|(id, history)| (HistoryOf(id), Arc::new(history)))
             .collect())
     }
 }

@@ -1,6 +1,7 @@
 //! What agents have done: counts and days.
 
-use serde_json::json;
+use callboard::background::closer;
+use serde_json::{Value, json};
 
 use crate::harness::{TestApp, World};
 
@@ -53,4 +54,105 @@ async fn runs_and_days_count_what_falls_into_the_last_30_days() {
         .mutate("cancelTask", json!({"taskId": queued.0}))
         .await
         .unwrap();
+}
+
+/// What the agents' front end shows of the last 30 days, and what the tasks themselves say.
+async fn shown_and_true(app: &TestApp, world: &World<'_>) -> [Value; 2] {
+    let document = "query($id: UUID!) { workspace(id: $id) { agents {
+        id runCount30d activity30d { day taskCount failedCount } } } }";
+    let data = world
+        .host
+        .data(document, json!({"id": world.workspace_id.0}))
+        .await;
+    let sql = "select coalesce(jsonb_agg(jsonb_build_object(
+                   'id', agent.id,
+                   'runCount30d', (select count(*) from agent_task_queue as task
+                       where task.agent_id = agent.id and task.created_at >= now() - interval '30 days'),
+                   'activity30d', coalesce((select jsonb_agg(to_jsonb(days) order by days.day) from (
+                       select to_char(completed_at at time zone 'utc', 'YYYY-MM-DD') || 'T00:00:00+00:00' as day,
+                           count(*) as \"taskCount\", count(*) filter (where status = 'failed') as \"failedCount\"
+                       from agent_task_queue as task
+                       where task.agent_id = agent.id and task.completed_at >= now() - interval '30 days'
+                       group by 1) as days), '[]')
+               ) order by agent.created_at, agent.id), '[]')
+               from agent";
+    let rows = app.database.rows(sql).await;
+    [
+        data["workspace"]["agents"].clone(),
+        rows[0].try_get_by_index(0).unwrap(),
+    ]
+}
+
+#[tokio::test]
+async fn closed_time_is_counted_like_open_time_whatever_still_changes_in_it() {
+    let app = TestApp::start().await;
+    let world = World::new(&app).await;
+    let (agent, other, runtime) = (world.agent(1).await, world.agent(1).await, world.runtime_id);
+    app.database
+        .execute(&format!(
+            "insert into agent_task_queue (agent_id, runtime_id, status, created_at, completed_at)
+             select '{agent}', '{runtime}', case when n % 3 = 0 then 'failed' else 'completed' end, at, at + interval '5 min'
+             from (select n, now() - n * interval '7 hours' as at from generate_series(0, 120) as n) as past"
+        ))
+        .await;
+    let one = "(select id from agent_task_queue where created_at < now() - interval '3 days' order by created_at desc limit 1)";
+    let changes = [
+        String::new(),
+        format!("update agent_task_queue set status = 'failed' where id = {one}"),
+        format!("update agent_task_queue set status = 'cancelled' where id = {one}"),
+        format!("update agent_task_queue set completed_at = now() where id = {one}"),
+        format!("update agent_task_queue set completed_at = now() - interval '9 days' where id = {one}"),
+        format!("update agent_task_queue set created_at = now() - interval '5 days' where id = {one}"),
+        format!("update agent_task_queue set agent_id = '{other}' where id = {one}"),
+        format!("delete from agent_task_queue where id = {one}"),
+        format!(
+            "insert into agent_task_queue (agent_id, runtime_id, status, created_at, completed_at)
+             values ('{other}', '{runtime}', 'failed', now() - interval '8 days', now() - interval '7 days'),
+                 ('{other}', '{runtime}', 'completed', now() - interval '2 min', now()),
+                 ('{other}', '{runtime}', 'completed', now() - interval '80 days', now() - interval '40 days')"
+        ),
+        format!("delete from agent where id = '{agent}'"),
+    ];
+    for change in changes {
+        if !change.is_empty() {
+            app.database.execute(&change).await;
+        }
+        let [shown, true_] = shown_and_true(&app, &world).await;
+        assert_eq!(shown, true_, "after {change:?}");
+        closer::run_once(&app.database.pool).await.unwrap();
+        let [shown, true_] = shown_and_true(&app, &world).await;
+        assert_eq!(shown, true_, "closed after {change:?}");
+    }
+    let open = "select count(*) from agent_day_closed where until < now() - interval '5 min'";
+    assert_eq!(app.database.count(open).await, 0);
+}
+
+#[tokio::test]
+async fn time_is_not_closed_while_somebody_writes_in_it() {
+    let app = TestApp::start().await;
+    let world = World::new(&app).await;
+    let (agent, runtime) = (world.agent(1).await, world.runtime_id);
+    let insertion = format!(
+        "insert into agent_task_queue (agent_id, runtime_id, status, created_at, completed_at)
+         values ('{agent}', '{runtime}', 'completed', now() - interval '10 min', now() - interval '9 min')"
+    );
+    // The time of the test's beginning is closed by the migration; it has to be past.
+    app.database
+        .execute("update agent_day_closed set until = now() - interval '1 hour'")
+        .await;
+    let until = "select extract(epoch from until)::bigint from agent_day_closed";
+    let before = app.database.count(until).await;
+    let early = app.database.hold("select 1").await;
+    let writer = app.database.hold(&insertion).await;
+    assert!(closer::run_once(&app.database.pool).await.is_err());
+    assert_eq!(app.database.count(until).await, before);
+    writer.commit().await;
+    closer::run_once(&app.database.pool).await.unwrap();
+    assert!(app.database.count(until).await > before);
+    // Who began before the closing and writes after it is counted too.
+    early.execute(&insertion).await;
+    early.commit().await;
+    let [shown, true_] = shown_and_true(&app, &world).await;
+    assert_eq!(shown, true_);
+    assert_eq!(shown[0]["runCount30d"], 2);
 }
