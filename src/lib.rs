@@ -20,7 +20,8 @@
 //! # Where to enter
 //!
 //! - What can happen to a task: [`task`], a file for each verb.
-//! - Which task may be claimed: `migration/src/m20261123_000004_claim.sql`, the one place where the rule stands.
+//! - Which task may be claimed: `migration/src/m20261125_000008_claim_from_the_mark.sql`, the one place where the rule
+//!   stands, and the search by it.
 //! - How events come about, and why their order has no gaps: `migration/src/m20261123_000003_event_log.sql`.
 //! - How a front end is kept up to date: [`event::hub`], then `graphql/feed.rs`.
 //! - Who may see and do what: [`auth`].

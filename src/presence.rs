@@ -72,7 +72,7 @@ pub async fn observe(
                    count(*) filter (where task.status <> 'running')::int as queued_count
                from agent_task_queue as task
                where task.workspace_id = agent.workspace_id and task.agent_id = agent.id
-                   and task.status in ('queued', 'dispatched', 'running')
+                   and by_index('active', task.status in ('queued', 'dispatched', 'running'))
            ) as tasks
            where agent.id = any({agents})"#
     );

@@ -193,7 +193,8 @@ pub async fn recover_orphans(
     let statement: Statement = raw_sql!(
         Postgres,
         r#"select distinct agent_id from agent_task_queue
-           where runtime_id = {id} and workspace_id = {workspace_id} and status in ('dispatched', 'running')"#
+           where runtime_id = {id} and workspace_id = {workspace_id}
+               and by_index('held_by_runtime', status in ('dispatched', 'running'))"#
     );
     let agents: Vec<AgentId> = lock::ids(txn, statement).await?;
     lock::agents(txn, &agents).await?;
@@ -205,7 +206,8 @@ pub async fn recover_orphans(
                completed_at = now(),
                error = 'daemon restarted while task was in flight',
                failure_reason = 'runtime_recovery'
-           where runtime_id = {id} and workspace_id = {workspace_id} and status in ('dispatched', 'running')
+           where runtime_id = {id} and workspace_id = {workspace_id}
+               and by_index('held_by_runtime', status in ('dispatched', 'running'))
                and agent_id = any({agents})
            returning *"#
     );

@@ -18,6 +18,8 @@ pub mod start;
 pub mod transcript;
 pub mod waiting;
 
+use std::cmp::Reverse;
+
 use entity::id::{AgentId, ClaimToken, IssueId, RuntimeId, TaskId, WorkspaceId};
 use entity::{runtime, task};
 use sea_orm::sea_query::{Expr, ExprTrait};
@@ -181,7 +183,10 @@ pub async fn active(
     Ok(task::Entity::find()
         .filter(viewer.tasks())
         .filter(task::Column::WorkspaceId.eq(workspace_id))
-        .filter(is_active())
+        .filter(by_index(
+            "active",
+            r#""agent_task_queue"."status" in ('queued', 'dispatched', 'running')"#,
+        ))
         .order_by_asc(task::Column::CreatedAt)
         .order_by_asc(task::Column::Id)
         .all(db)
@@ -194,19 +199,59 @@ pub async fn pending_of_runtime(
     viewer: &Viewer,
     runtime: &runtime::Model,
 ) -> Result<Vec<task::Model>> {
+    // No index has both in one order.
+    let dispatched = Expr::cust(
+        r#"by_index('held_by_runtime', "agent_task_queue"."status" in ('dispatched', 'running'))
+           and "agent_task_queue"."status" = 'dispatched'"#,
+    );
+    let mut pending = first_of_runtime(db, viewer, runtime, dispatched).await?;
+    pending.extend(queued_on_runtime(db, viewer, runtime).await?);
+    pending.sort_by_key(|task| (Reverse(task.priority), task.created_at, task.id));
+    pending.truncate(
+        limits::PAGE_ROWS
+            .unsigned_abs()
+            .try_into()
+            .unwrap_or(usize::MAX),
+    );
+    Ok(pending)
+}
+
+/// The queued tasks of a runtime that the viewer may see, in the order of claiming: the first page.
+pub async fn queued_on_runtime(
+    db: &impl ConnectionTrait,
+    viewer: &Viewer,
+    runtime: &runtime::Model,
+) -> Result<Vec<task::Model>> {
+    let queued = by_index(
+        "line_of_runtime",
+        r#""agent_task_queue"."status" = 'queued'"#,
+    );
+    first_of_runtime(db, viewer, runtime, queued).await
+}
+
+/// The first page of a runtime's tasks in some state, in the order of claiming.
+async fn first_of_runtime(
+    db: &impl ConnectionTrait,
+    viewer: &Viewer,
+    runtime: &runtime::Model,
+    state: Expr,
+) -> Result<Vec<task::Model>> {
     Ok(task::Entity::find()
         .filter(viewer.tasks())
         .filter(task::Column::WorkspaceId.eq(runtime.workspace_id))
         .filter(task::Column::RuntimeId.eq(runtime.id))
-        .filter(Expr::cust(
-            r#""agent_task_queue"."status" in ('queued', 'dispatched')"#,
-        ))
+        .filter(state)
         .order_by_desc(task::Column::Priority)
         .order_by_asc(task::Column::CreatedAt)
         .order_by_asc(task::Column::Id)
         .limit(u64::from(limits::PAGE_ROWS.unsigned_abs()))
         .all(db)
         .await?)
+}
+
+/// A condition on the status that leads to the index of this name.
+fn by_index(name: &str, condition: &str) -> Expr {
+    Expr::cust(format!("by_index('{name}', {condition})"))
 }
 
 /// Queued, dispatched or running; in literals, because a generic plan cannot match a parameter with the condition of

@@ -36,16 +36,20 @@ impl MigratorTrait for Migrator {
                 sql: include_str!("m20261123_000005_sweep.sql"),
             }),
             Box::new(SqlMigration {
-                name: "m20261125_000006_low_water_mark",
-                sql: include_str!("m20261125_000006_low_water_mark.sql"),
+                name: "m20261125_000006_by_index",
+                sql: include_str!("m20261125_000006_by_index.sql"),
             }),
             Box::new(SqlMigration {
-                name: "m20261125_000007_claim_from_the_mark",
-                sql: include_str!("m20261125_000007_claim_from_the_mark.sql"),
+                name: "m20261125_000007_low_water_mark",
+                sql: include_str!("m20261125_000007_low_water_mark.sql"),
             }),
             Box::new(SqlMigration {
-                name: "m20261125_000008_agent_day",
-                sql: include_str!("m20261125_000008_agent_day.sql"),
+                name: "m20261125_000008_claim_from_the_mark",
+                sql: include_str!("m20261125_000008_claim_from_the_mark.sql"),
+            }),
+            Box::new(SqlMigration {
+                name: "m20261125_000009_agent_day",
+                sql: include_str!("m20261125_000009_agent_day.sql"),
             }),
         ]
     }

@@ -206,7 +206,7 @@ begin
         from (
             select id, case when exists (
                 select from agent_task_queue as task
-                where task.agent_id = agent.id and task.status in ('dispatched', 'running')
+                where task.agent_id = agent.id and by_index('at_work', task.status in ('dispatched', 'running'))
             ) then 'working' else 'idle' end as status
             from agent where id = any (changed_agents)
         ) as derived

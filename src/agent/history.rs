@@ -53,7 +53,7 @@ pub async fn running_task_counts(
     let statement: Statement = raw_sql!(
         Postgres,
         r#"select agent_id, count(*)::int as count from agent_task_queue
-           where agent_id = any({agents}) and status in ('dispatched', 'running')
+           where agent_id = any({agents}) and by_index('at_work', status in ('dispatched', 'running'))
            group by agent_id"#
     );
     let counts = Running::find_by_statement(statement).all(db).await?;

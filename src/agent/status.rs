@@ -26,7 +26,7 @@ pub async fn set(
         r#"update agent
            set status = coalesce({status}, case when exists (
                    select from agent_task_queue as task
-                   where task.agent_id = agent.id and task.status in ('dispatched', 'running')
+                   where task.agent_id = agent.id and by_index('at_work', task.status in ('dispatched', 'running'))
                ) then 'working' else 'idle' end),
                updated_at = now()
            where id = {id} and workspace_id = {workspace_id}

@@ -111,7 +111,7 @@ impl Runtime {
     #[graphql(complexity = "50 + child_complexity")]
     async fn claim_candidates(&self, ctx: &Context<'_>) -> Result<Vec<ClaimCandidate>> {
         let tasks =
-            task::waiting::candidates(context::db(ctx)?, context::viewer(ctx)?, &self.0).await?;
+            task::queued_on_runtime(context::db(ctx)?, context::viewer(ctx)?, &self.0).await?;
         Ok(tasks
             .into_iter()
             .map(|task| ClaimCandidate(Task::from(task)))

@@ -128,7 +128,7 @@ async fn claimed_before(
         Postgres,
         r#"select * from agent_task_queue
            where claim_request_id = {request_id} and runtime_id = any({runtimes}) and workspace_id = {workspace_id}
-               and status in ('dispatched', 'running')
+               and by_index('claim_request', status in ('dispatched', 'running'))
                and (status = 'running' or claim_expires_at >= now())
            order by priority desc, created_at, id"#
     );
@@ -229,7 +229,9 @@ pub async fn runtimes_with_work(
                    select from task_agents_to_claim(array[runtime.id], null, array[]::uuid[], 1))
                or exists (
                    select from agent_task_queue as task
-                   where task.runtime_id = runtime.id and task.status = 'dispatched' and task.claim_expires_at < now())"#
+                   where task.runtime_id = runtime.id
+                       and by_index('held_by_runtime', task.status in ('dispatched', 'running'))
+                       and task.status = 'dispatched' and task.claim_expires_at < now())"#
     );
     let rows = db.query_all_raw(statement).await?;
     rows.iter()

@@ -31,7 +31,7 @@ pub async fn link(
                and not (status in ('dispatched', 'running') and exists (
                    select from agent_task_queue as active
                    where active.agent_id = task.agent_id and active.issue_id = {issue_id}
-                       and active.status in ('dispatched', 'running')))
+                       and by_index('at_work', active.status in ('dispatched', 'running'))))
            returning *"#
     );
     let linked = task::Entity::find()

@@ -3,13 +3,10 @@
 use std::collections::HashMap;
 
 use entity::id::TaskId;
-use entity::{runtime, task};
-use sea_orm::{ConnectionTrait, EntityTrait, FromQueryResult, QueryFilter, Statement, raw_sql};
+use sea_orm::{ConnectionTrait, FromQueryResult, Statement, raw_sql};
 use uuid::Uuid;
 
-use crate::auth::Viewer;
 use crate::error::Result;
-use crate::limits;
 
 /// What holds back a queued task.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -52,7 +49,8 @@ pub async fn of_tasks(
         Postgres,
         r#"select task.id, 1 + (
                    select count(*) from agent_task_queue as ahead
-                   where ahead.runtime_id = task.runtime_id and ahead.status = 'queued'
+                   where ahead.runtime_id = task.runtime_id
+                       and by_index('line_of_runtime', ahead.status = 'queued')
                        and (ahead.priority > task.priority
                             or ahead.priority = task.priority
                                 and (ahead.created_at, ahead.id) < (task.created_at, task.id))
@@ -87,25 +85,4 @@ pub async fn of_tasks(
         )
     });
     Ok(waiting.collect())
-}
-
-/// The queued tasks of a runtime that the viewer may see, in the order of claiming: the first page.
-pub async fn candidates(
-    db: &impl ConnectionTrait,
-    viewer: &Viewer,
-    runtime: &runtime::Model,
-) -> Result<Vec<task::Model>> {
-    use sea_orm::sea_query::Expr;
-    use sea_orm::{ColumnTrait, QueryOrder, QuerySelect};
-    Ok(task::Entity::find()
-        .filter(viewer.tasks())
-        .filter(task::Column::WorkspaceId.eq(runtime.workspace_id))
-        .filter(task::Column::RuntimeId.eq(runtime.id))
-        .filter(Expr::cust(r#""agent_task_queue"."status" = 'queued'"#))
-        .order_by_desc(task::Column::Priority)
-        .order_by_asc(task::Column::CreatedAt)
-        .order_by_asc(task::Column::Id)
-        .limit(u64::from(limits::PAGE_ROWS.unsigned_abs()))
-        .all(db)
-        .await?)
 }

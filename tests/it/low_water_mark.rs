@@ -277,25 +277,10 @@ async fn a_claim_does_not_look_at_what_was_claimed_since_a_snapshot_was_taken() 
         .await;
     queue.put(Uuid::new_v4(), 0, "10 s").await;
     let look = format!("select * from task_first_in_line('{runtime}', 1)");
-    let before = queue.buffers(&look).await;
+    let before = queue.database.buffers(&look).await;
     queue.take_marks().await;
     queue.take_marks().await;
-    let after = queue.buffers(&look).await;
+    let after = queue.database.buffers(&look).await;
     assert!(after * 20 < before, "{after} buffers instead of {before}");
     snapshot.commit().await;
-}
-
-impl Queue {
-    /// How many buffers a statement looks at, once its functions are planned.
-    async fn buffers(&self, sql: &str) -> u64 {
-        let explain = format!("explain (analyze, buffers, format json) {sql}");
-        let mut hit = 0;
-        for _ in 0..2 {
-            let rows = self.database.rows(&explain).await;
-            let plan: serde_json::Value = rows[0].try_get_by_index(0).unwrap();
-            hit = plan[0]["Plan"]["Shared Hit Blocks"].as_u64().unwrap()
-                + plan[0]["Plan"]["Shared Read Blocks"].as_u64().unwrap();
-        }
-        hit
-    }
 }

@@ -32,6 +32,8 @@ mod claim;
 
 mod claim_race;
 
+mod claim_cost;
+
 mod low_water_mark;
 
 mod heartbeat;

@@ -52,6 +52,7 @@ async fn agents_with_expired(
                join agent_runtime as runtime on runtime.id = task.runtime_id
                where task.runtime_id = any({runtimes}) and task.workspace_id = {workspace_id}
                    and runtime.daemon_id = {daemon_id}
+                   and by_index('held_by_runtime', task.status in ('dispatched', 'running'))
                    and task.status = 'dispatched' and task.claim_expires_at < now()
                order by task.claim_expires_at limit {leases}
            ) as expired"#
@@ -77,6 +78,7 @@ async fn requeue(
                select id, deliveries >= {max_deliveries} as undeliverable
                from agent_task_queue
                where runtime_id = any({runtimes}) and workspace_id = {workspace_id} and agent_id = any({agents})
+                   and by_index('held_by_runtime', status in ('dispatched', 'running'))
                    and status = 'dispatched' and claim_expires_at < now()
                order by claim_expires_at limit {batch}
                for no key update skip locked

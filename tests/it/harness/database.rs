@@ -6,7 +6,9 @@ use std::sync::Mutex;
 use callboard::db::embedded::{Embedded, Options};
 use callboard::db::{self, ConnectOptions, migrate};
 use entity::id::TaskId;
-use sea_orm::{ConnectionTrait, DatabaseConnection, DbBackend, QueryResult, Statement};
+use sea_orm::{
+    ConnectionTrait, DatabaseConnection, DbBackend, QueryResult, Statement, TransactionTrait,
+};
 use secrecy::SecretString;
 use sqlx::postgres::PgConnectOptions;
 use tokio::sync::OnceCell;
@@ -63,6 +65,22 @@ impl TestDatabase {
     /// The one number that a query gives.
     pub(crate) async fn count(&self, sql: &str) -> i64 {
         count(&self.pool, sql).await
+    }
+
+    /// The most buffers that a statement looks at in one session, with the plans for its first parameters as well as those
+    /// for any: what it costs, whatever the machine is at. The first time is left out, for it reads the catalogue too.
+    pub(crate) async fn buffers(&self, sql: &str) -> u64 {
+        let session = self.pool.begin().await.unwrap();
+        let explain = format!("explain (analyze, buffers, format json) {sql}");
+        let mut looked_at = Vec::new();
+        for _ in 0..8 {
+            let statement = Statement::from_string(DbBackend::Postgres, &explain);
+            let row = session.query_one_raw(statement).await.unwrap().unwrap();
+            let plan: serde_json::Value = row.try_get_by_index(0).unwrap();
+            let blocks = |name: &str| plan[0]["Plan"][name].as_u64().unwrap();
+            looked_at.push(blocks("Shared Hit Blocks") + blocks("Shared Read Blocks"));
+        }
+        looked_at.into_iter().skip(1).max().unwrap()
     }
 
     /// Moves a dispatched task's lease into the past.

@@ -1,5 +1,38 @@
--- The search for what may be claimed begins at the low-water mark, and looks at the first tasks of the whole runtime
--- before it asks each of its agents. What may be claimed is what it was.
+-- Which queued task a runtime is given next, and what holds back the others. This is the one place where the rule stands:
+-- the claim uses it, and so does whatever explains to people why a task waits. The search begins at the low-water mark,
+-- and looks at the first tasks of the whole runtime before it asks each of its agents.
+
+-- What holds back everything that waits for an agent on a runtime.
+create or replace function agent_held_back_by(p_runtime_id uuid, p_agent_id uuid) returns setof text
+language sql stable
+as $$
+    select 'runtime_offline'
+    where not exists (select from agent_runtime where id = p_runtime_id and status = 'online')
+    union all
+    select 'agent_archived'
+    where exists (select from agent where id = p_agent_id and archived_at is not null)
+    union all
+    select 'agent_at_capacity'
+    from agent
+    where id = p_agent_id
+        and max_concurrent_tasks <= (
+            select count(*) from agent_task_queue
+            where agent_id = p_agent_id and by_index('at_work', status in ('dispatched', 'running')))
+$$;
+
+-- What holds back a queued task, and behind which other task, where it is one.
+create or replace function task_held_back_by(waiting agent_task_queue) returns table (reason text, task_id uuid)
+language sql stable
+as $$
+    select reason, null::uuid
+    from agent_held_back_by(waiting.runtime_id, waiting.agent_id) as held (reason)
+    union all
+    select task_serialised_behind(waiting, active), active.id
+    from agent_task_queue as active
+    where active.agent_id = waiting.agent_id
+        and by_index('at_work', active.status in ('dispatched', 'running'))
+        and task_serialised_behind(waiting, active) is not null
+$$;
 
 -- The agent's next claimable task on the runtime: highest priority, then oldest. Null while something holds back all
 -- that waits.
@@ -25,12 +58,13 @@ begin
     -- twenty times slower.
     active := array(
         select task from agent_task_queue as task
-        where task.agent_id = p_agent_id and task.status in ('dispatched', 'running'));
+        where task.agent_id = p_agent_id and by_index('at_work', task.status in ('dispatched', 'running')));
 
     -- Nearly always one of the first may run.
     line := array(
         select task from agent_task_queue as task
-        where task.runtime_id = p_runtime_id and task.agent_id = p_agent_id and task.status = 'queued'
+        where task.runtime_id = p_runtime_id and task.agent_id = p_agent_id
+            and by_index('line_of_agent', task.status = 'queued')
             and task.created_at >= none_before
         order by task.priority desc, task.created_at, task.id
         limit looked_at);
@@ -50,13 +84,15 @@ begin
     -- where no more can be held back than are active.
     with recursive chat (id) as (
         (select task.chat_session_id from agent_task_queue as task
-         where task.runtime_id = p_runtime_id and task.agent_id = p_agent_id and task.status = 'queued'
+         where task.runtime_id = p_runtime_id and task.agent_id = p_agent_id
+             and by_index('line', task.status = 'queued')
              and task.created_at >= none_before
              and task.chat_session_id is not null
          order by task.chat_session_id limit 1)
         union all
         select (select task.chat_session_id from agent_task_queue as task
-                where task.runtime_id = p_runtime_id and task.agent_id = p_agent_id and task.status = 'queued'
+                where task.runtime_id = p_runtime_id and task.agent_id = p_agent_id
+                    and by_index('line', task.status = 'queued')
                     and task.created_at >= none_before
                     and task.chat_session_id is not null and task.chat_session_id > chat.id
                 order by task.chat_session_id limit 1)
@@ -71,7 +107,8 @@ begin
         select first.task from free_chat
         cross join lateral (
             select task from agent_task_queue as task
-            where task.runtime_id = p_runtime_id and task.agent_id = p_agent_id and task.status = 'queued'
+            where task.runtime_id = p_runtime_id and task.agent_id = p_agent_id
+                and by_index('line', task.status = 'queued')
                 and task.created_at >= none_before
                 and task.chat_session_id = free_chat.id
                 and not exists (
@@ -81,7 +118,8 @@ begin
         ) as first
         union all
         (select task from agent_task_queue as task
-         where task.runtime_id = p_runtime_id and task.agent_id = p_agent_id and task.status = 'queued'
+         where task.runtime_id = p_runtime_id and task.agent_id = p_agent_id
+             and by_index('line', task.status = 'queued')
              and task.created_at >= none_before
              and task.chat_session_id is null and task.issue_id is null and task.autopilot_run_id is null
              and not exists (
@@ -91,7 +129,8 @@ begin
          limit 1)
         union all
         (select task from agent_task_queue as task
-         where task.runtime_id = p_runtime_id and task.agent_id = p_agent_id and task.status = 'queued'
+         where task.runtime_id = p_runtime_id and task.agent_id = p_agent_id
+             and by_index('line', task.status = 'queued')
              and task.created_at >= none_before
              and task.chat_session_id is null and (task.issue_id is not null or task.autopilot_run_id is not null)
              and not exists (
@@ -115,7 +154,7 @@ language sql stable
 as $$
     with recursive waiting (agent_id, priority, created_at, task_id) as (
         (select task.agent_id, task.priority, task.created_at, task.id from agent_task_queue as task
-         where task.runtime_id = p_runtime_id and task.status = 'queued'
+         where task.runtime_id = p_runtime_id and by_index('line_of_agent', task.status = 'queued')
          order by task.agent_id, task.priority desc, task.created_at, task.id
          limit 1)
         union all
@@ -123,7 +162,9 @@ as $$
         from waiting
         cross join lateral (
             select task.agent_id, task.priority, task.created_at, task.id from agent_task_queue as task
-            where task.runtime_id = p_runtime_id and task.status = 'queued' and task.agent_id > waiting.agent_id
+            where task.runtime_id = p_runtime_id
+                and by_index('line_of_agent', task.status = 'queued')
+                and task.agent_id > waiting.agent_id
             order by task.agent_id, task.priority desc, task.created_at, task.id
             limit 1
         ) as next
@@ -159,7 +200,8 @@ begin
             end if;
             active := array(
                 select task from agent_task_queue as task
-                where task.agent_id = candidate.agent_id and task.status in ('dispatched', 'running'));
+                where task.agent_id = candidate.agent_id
+                    and by_index('at_work', task.status in ('dispatched', 'running')));
             active_of := candidate.agent_id;
         end if;
         if not exists (

@@ -174,8 +174,3 @@ create trigger agent_day_after_delete
 
 -- What is past already.
 select agent_day_close();
-
--- What is active is counted by agent and status from the index alone.
-drop index agent_task_queue_active_in_workspace;
-create index agent_task_queue_active_in_workspace
-    on agent_task_queue (workspace_id, agent_id, status) where status in ('queued', 'dispatched', 'running');

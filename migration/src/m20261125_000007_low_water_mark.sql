@@ -89,11 +89,14 @@ language sql volatile
 as $$
     with recursive in_use (priority) as (
         (select task.priority from agent_task_queue as task
-         where p_none_before is null and task.runtime_id = p_runtime_id and task.status = 'queued'
+         where p_none_before is null and task.runtime_id = p_runtime_id
+             and by_index('line_of_runtime', task.status = 'queued')
          order by task.priority desc limit 1)
         union all
         select (select task.priority from agent_task_queue as task
-                where task.runtime_id = p_runtime_id and task.status = 'queued' and task.priority < in_use.priority
+                where task.runtime_id = p_runtime_id
+                    and by_index('line_of_runtime', task.status = 'queued')
+                    and task.priority < in_use.priority
                 order by task.priority desc limit 1)
         from in_use where in_use.priority is not null
     ),
@@ -116,7 +119,8 @@ as $$
     from line
     left join lateral (
         select task.created_at from agent_task_queue as task
-        where task.runtime_id = p_runtime_id and task.priority = line.priority and task.status = 'queued'
+        where task.runtime_id = p_runtime_id and task.priority = line.priority
+            and by_index('line_of_runtime', task.status = 'queued')
             and task.created_at >= line.none_before
         order by task.created_at, task.id
         limit 1
@@ -211,7 +215,8 @@ begin
     if mark.runtime_id is null then
         return query
             select * from agent_task_queue as task
-            where task.runtime_id = p_runtime_id and task.status = 'queued'
+            where task.runtime_id = p_runtime_id
+                and by_index('line_of_runtime', task.status = 'queued')
             order by task.priority desc, task.created_at, task.id
             limit p_limit;
         return;
@@ -219,7 +224,8 @@ begin
     for place in 1..cardinality(mark.priorities) loop
         return query
             select * from agent_task_queue as task
-            where task.runtime_id = p_runtime_id and task.status = 'queued'
+            where task.runtime_id = p_runtime_id
+                and by_index('line_of_runtime', task.status = 'queued')
                 and task.priority = mark.priorities[place] and task.created_at >= mark.none_before[place]
             order by task.created_at, task.id
             limit p_limit - found_so_far;
