@@ -86,6 +86,7 @@ create function task_oldest_in_line(
     out priorities integer[], out none_before timestamptz[]
 )
 language sql volatile
+set enable_sort = off set enable_bitmapscan = off set jit = off
 as $$
     with recursive in_use (priority) as (
         (select task.priority from agent_task_queue as task
@@ -206,6 +207,7 @@ $$;
 -- The first tasks that are queued for the runtime, in the order of claiming.
 create function task_first_in_line(p_runtime_id uuid, p_limit integer) returns setof agent_task_queue
 language plpgsql stable
+set enable_sort = off set enable_bitmapscan = off set jit = off
 as $$
 declare
     mark constant task_low_water_mark := task_low_water_mark_of(p_runtime_id);

@@ -41,6 +41,7 @@ $$;
 -- without the other's.
 create or replace function task_next_claimable(p_runtime_id uuid, p_agent_id uuid) returns agent_task_queue
 language plpgsql stable
+set enable_sort = off set enable_bitmapscan = off set jit = off
 as $$
 declare
     looked_at constant integer := 32;
@@ -151,6 +152,7 @@ $$;
 create or replace function task_agents_waiting(p_runtime_id uuid)
     returns table (agent_id uuid, priority integer, created_at timestamptz, task_id uuid)
 language sql stable
+set enable_sort = off set enable_bitmapscan = off set jit = off
 as $$
     with recursive waiting (agent_id, priority, created_at, task_id) as (
         (select task.agent_id, task.priority, task.created_at, task.id from agent_task_queue as task
