@@ -9,6 +9,7 @@ pub mod claim;
 pub mod enqueue;
 pub mod lapse;
 pub mod link;
+pub mod list;
 pub(crate) mod lock;
 pub mod rerun;
 pub mod retry;
@@ -19,7 +20,7 @@ pub mod transcript;
 pub mod waiting;
 
 use entity::id::{AgentId, ClaimToken, IssueId, RuntimeId, TaskId, WorkspaceId};
-use entity::{runtime, task};
+use entity::task;
 use sea_orm::sea_query::{Expr, ExprTrait};
 use sea_orm::{
     ColumnTrait, Condition, ConnectionTrait, EntityTrait, QueryFilter, QueryOrder, QuerySelect,
@@ -28,7 +29,6 @@ use sea_orm::{
 
 use crate::auth::{Daemon, Viewer};
 use crate::error::{Error, Result};
-use crate::limits;
 
 /// Proof that a daemon was given a task. Without a token only a task that has none is held: the legacy form.
 #[derive(Clone, Copy, Debug)]
@@ -101,7 +101,7 @@ impl Filter {
 }
 
 /// Where a page ended: the place of its last task in the order of lists.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Place {
     /// When that task was put on the board, in microseconds since 1970.
     pub created_at_micros: i64,
@@ -138,18 +138,18 @@ pub async fn page(
         tasks = tasks.filter(task::Column::WorkspaceId.eq(id));
     }
     if let Some(place) = after {
-        let created_at = chrono::DateTime::from_timestamp_micros(place.created_at_micros)
-            .ok_or_else(|| Error::bad_input("after", "is not a cursor of this list"))?;
-        // A row comparison, so that the index is entered at the place.
-        tasks = tasks.filter(
-            Expr::tuple([
-                Expr::col(task::Column::CreatedAt),
-                Expr::col(task::Column::Id),
-            ])
-            .lt(Expr::tuple([Expr::val(created_at), Expr::val(place.id.0)])),
-        );
+        tasks = tasks.filter(behind(place)?);
     }
     Ok(tasks.all(db).await?)
+}
+
+/// What comes behind a place in a list. A row comparison, so that the index is entered at the place.
+fn behind(place: Place) -> Result<Expr> {
+    let created_at = chrono::DateTime::from_timestamp_micros(place.created_at_micros)
+        .ok_or_else(|| Error::bad_input("after", "is not a cursor of this list"))?;
+    let columns =
+        [task::Column::CreatedAt, task::Column::Id].map(|column| Expr::col((task::Entity, column)));
+    Ok(Expr::tuple(columns).lt(Expr::tuple([Expr::val(created_at), Expr::val(place.id.0)])))
 }
 
 /// The agents' latest outcomes: for each the last task that completed or failed, a cancelled one never hiding it.
@@ -184,27 +184,6 @@ pub async fn active(
         .filter(is_active())
         .order_by_asc(task::Column::CreatedAt)
         .order_by_asc(task::Column::Id)
-        .all(db)
-        .await?)
-}
-
-/// The queued and dispatched tasks of a runtime that the viewer may see, in the order of claiming: the first page.
-pub async fn pending_of_runtime(
-    db: &impl ConnectionTrait,
-    viewer: &Viewer,
-    runtime: &runtime::Model,
-) -> Result<Vec<task::Model>> {
-    Ok(task::Entity::find()
-        .filter(viewer.tasks())
-        .filter(task::Column::WorkspaceId.eq(runtime.workspace_id))
-        .filter(task::Column::RuntimeId.eq(runtime.id))
-        .filter(Expr::cust(
-            r#""agent_task_queue"."status" in ('queued', 'dispatched')"#,
-        ))
-        .order_by_desc(task::Column::Priority)
-        .order_by_asc(task::Column::CreatedAt)
-        .order_by_asc(task::Column::Id)
-        .limit(u64::from(limits::PAGE_ROWS.unsigned_abs()))
         .all(db)
         .await?)
 }

@@ -3,13 +3,10 @@
 use std::collections::HashMap;
 
 use entity::id::TaskId;
-use entity::{runtime, task};
-use sea_orm::{ConnectionTrait, EntityTrait, FromQueryResult, QueryFilter, Statement, raw_sql};
+use sea_orm::{ConnectionTrait, FromQueryResult, Statement, raw_sql};
 use uuid::Uuid;
 
-use crate::auth::Viewer;
 use crate::error::Result;
-use crate::limits;
 
 /// What holds back a queued task.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -87,25 +84,4 @@ pub async fn of_tasks(
         )
     });
     Ok(waiting.collect())
-}
-
-/// The queued tasks of a runtime that the viewer may see, in the order of claiming: the first page.
-pub async fn candidates(
-    db: &impl ConnectionTrait,
-    viewer: &Viewer,
-    runtime: &runtime::Model,
-) -> Result<Vec<task::Model>> {
-    use sea_orm::sea_query::Expr;
-    use sea_orm::{ColumnTrait, QueryOrder, QuerySelect};
-    Ok(task::Entity::find()
-        .filter(viewer.tasks())
-        .filter(task::Column::WorkspaceId.eq(runtime.workspace_id))
-        .filter(task::Column::RuntimeId.eq(runtime.id))
-        .filter(Expr::cust(r#""agent_task_queue"."status" = 'queued'"#))
-        .order_by_desc(task::Column::Priority)
-        .order_by_asc(task::Column::CreatedAt)
-        .order_by_asc(task::Column::Id)
-        .limit(u64::from(limits::PAGE_ROWS.unsigned_abs()))
-        .all(db)
-        .await?)
 }

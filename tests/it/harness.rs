@@ -11,6 +11,7 @@ mod proxy;
 mod socket;
 mod stage;
 mod surface;
+mod tally;
 mod world;
 
 use std::net::SocketAddr;

@@ -79,4 +79,5 @@ mod outage;
 mod presence;
 mod retention;
 mod shutdown;
+mod statements;
 mod wakeup;
