@@ -31,7 +31,7 @@ use tokio_util::sync::CancellationToken;
 
 pub(crate) use client::Client;
 pub(crate) use database::TestDatabase;
-pub(crate) use feed::Seen;
+pub(crate) use feed::{Feed, Seen};
 pub(crate) use postgres::OwnPostgres;
 pub(crate) use proxy::Proxy;
 pub(crate) use socket::Subscription;

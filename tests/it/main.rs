@@ -72,6 +72,7 @@ mod path;
 
 mod audience;
 mod banner;
+mod document;
 mod doorbell;
 mod event_log;
 mod feed;
