@@ -8,8 +8,9 @@ pub mod history;
 pub mod status;
 pub mod update;
 
-use entity::id::{AgentId, WorkspaceId};
-use entity::{agent, runtime};
+use entity::agent;
+use entity::id::{AgentId, RuntimeId, WorkspaceId};
+use sea_orm::sea_query::Expr;
 use sea_orm::{
     ColumnTrait, ConnectionTrait, DatabaseTransaction, EntityTrait, QueryFilter, QueryOrder,
 };
@@ -48,16 +49,18 @@ pub async fn list(
     Ok(agents.all(db).await?)
 }
 
-/// The agents on a runtime that the viewer may see and that are not archived, oldest first.
-pub async fn of_runtime(
+/// The agents on runtimes that the viewer may see and that are not archived, oldest first.
+pub async fn of_runtimes(
     db: &impl ConnectionTrait,
     viewer: &Viewer,
-    runtime: &runtime::Model,
+    runtimes: &[RuntimeId],
 ) -> Result<Vec<agent::Model>> {
     Ok(agent::Entity::find()
         .filter(viewer.agents())
-        .filter(agent::Column::WorkspaceId.eq(runtime.workspace_id))
-        .filter(agent::Column::RuntimeId.eq(runtime.id))
+        .filter(agent::Column::RuntimeId.is_in(runtimes.iter().copied()))
+        .filter(Expr::cust(
+            r#""agent"."workspace_id" = (select workspace_id from agent_runtime where id = "agent"."runtime_id")"#,
+        ))
         .filter(agent::Column::ArchivedAt.is_null())
         .order_by_asc(agent::Column::CreatedAt)
         .order_by_asc(agent::Column::Id)

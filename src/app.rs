@@ -12,8 +12,8 @@ use crate::background::{closer, marker, pruner, sweeper};
 use crate::db::{self, ConnectOptions, Writer};
 use crate::doorbell::Doorbell;
 use crate::event::hub::Hub;
+use crate::graphql::Executor;
 use crate::graphql::context::Board;
-use crate::graphql::{self, Executor};
 use crate::http::{self, Edge};
 use crate::settings::Settings;
 
@@ -71,7 +71,7 @@ impl App {
 
     /// What executes documents, for callers in this process.
     pub fn executor(&self) -> Executor {
-        Executor::new(graphql::schema(self.board.clone()), self.requests.clone())
+        Executor::new(self.board.clone(), self.requests.clone())
     }
 
     /// Serves until told to stop, then finishes what is under way, within bounds.

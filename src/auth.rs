@@ -15,7 +15,7 @@ use sea_orm::{ColumnTrait, Condition, EntityTrait, QueryFilter, QuerySelect, Que
 use crate::error::{Error, Result};
 
 /// Whoever is asking.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Viewer {
     /// The token that they showed.
     pub token_id: TokenId,
@@ -26,7 +26,7 @@ pub struct Viewer {
 }
 
 /// Whom a token speaks for.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Identity {
     /// The operator.
     Admin,
@@ -49,7 +49,7 @@ pub enum Identity {
 }
 
 /// A daemon, as its token names it.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Daemon {
     /// In which workspace.
     pub workspace_id: WorkspaceId,

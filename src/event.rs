@@ -16,6 +16,7 @@ use entity::{task, task_event};
 use sea_orm::{
     ColumnTrait, ConnectionTrait, EntityTrait, FromQueryResult, QueryFilter, Statement, raw_sql,
 };
+use uuid::Uuid;
 
 use crate::auth::Viewer;
 use crate::error::{Error, Result};
@@ -257,11 +258,15 @@ async fn tasks(
         .collect())
 }
 
-/// A task's life, oldest first, while the log keeps it.
-pub async fn of_task(db: &impl ConnectionTrait, id: TaskId) -> Result<Vec<task_event::Model>> {
+/// The lives of tasks, oldest first, while the log keeps them.
+pub async fn of_tasks(
+    db: &impl ConnectionTrait,
+    tasks: &[TaskId],
+) -> Result<Vec<task_event::Model>> {
+    let ids: Vec<Uuid> = tasks.iter().map(|id| id.0).collect();
     let statement: Statement = raw_sql!(
         Postgres,
-        "select * from task_event where task_id = {id} order by position"
+        "select * from task_event where task_id = any({ids}) order by position"
     );
     Ok(task_event::Entity::find()
         .from_raw_sql(statement)

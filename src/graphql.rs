@@ -62,7 +62,7 @@ const MAX_DIRECTIVES: usize = 10;
 
 /// Makes the schema over what its resolvers need.
 pub fn schema(board: context::Board) -> Schema {
-    builder().data(loader::loaders(&board)).data(board).finish()
+    builder().data(board).finish()
 }
 
 /// The schema in the schema definition language, as `schema.graphql` has it.

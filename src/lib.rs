@@ -68,8 +68,7 @@
 //! 9. **No transaction spans an await on anything but the database.**
 //! 10. **What has begun to execute is executed to its end,** though nobody waits for the answer any more: dropped while it
 //!     begins, a transaction would stay open on a connection of the pool.
-//! 11. **Nothing is spawned except on a tracker,** and everything spawned ends when told to. (The batched reads of
-//!     `graphql/loader.rs` are the exception: they live no longer than the request that waits for them.)
+//! 11. **Nothing is spawned except on a tracker,** and everything spawned ends when told to.
 //! 12. **There are no globals.** Two servers run in one process; the tests do that.
 //! 13. **A secret is redacted from the moment it is read.** Claim tokens, custom environments and MCP configurations never
 //!     reach events, logs or task reads.

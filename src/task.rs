@@ -9,6 +9,7 @@ pub mod claim;
 pub mod enqueue;
 pub mod lapse;
 pub mod link;
+pub mod list;
 pub(crate) mod lock;
 pub mod rerun;
 pub mod retry;
@@ -18,10 +19,8 @@ pub mod start;
 pub mod transcript;
 pub mod waiting;
 
-use std::cmp::Reverse;
-
 use entity::id::{AgentId, ClaimToken, IssueId, RuntimeId, TaskId, WorkspaceId};
-use entity::{runtime, task};
+use entity::task;
 use sea_orm::sea_query::{Expr, ExprTrait};
 use sea_orm::{
     ColumnTrait, Condition, ConnectionTrait, EntityTrait, QueryFilter, QueryOrder, QuerySelect,
@@ -30,7 +29,6 @@ use sea_orm::{
 
 use crate::auth::{Daemon, Viewer};
 use crate::error::{Error, Result};
-use crate::limits;
 
 /// Proof that a daemon was given a task. Without a token only a task that has none is held: the legacy form.
 #[derive(Clone, Copy, Debug)]
@@ -103,7 +101,7 @@ impl Filter {
 }
 
 /// Where a page ended: the place of its last task in the order of lists.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Place {
     /// When that task was put on the board, in microseconds since 1970.
     pub created_at_micros: i64,
@@ -140,18 +138,18 @@ pub async fn page(
         tasks = tasks.filter(task::Column::WorkspaceId.eq(id));
     }
     if let Some(place) = after {
-        let created_at = chrono::DateTime::from_timestamp_micros(place.created_at_micros)
-            .ok_or_else(|| Error::bad_input("after", "is not a cursor of this list"))?;
-        // A row comparison, so that the index is entered at the place.
-        tasks = tasks.filter(
-            Expr::tuple([
-                Expr::col(task::Column::CreatedAt),
-                Expr::col(task::Column::Id),
-            ])
-            .lt(Expr::tuple([Expr::val(created_at), Expr::val(place.id.0)])),
-        );
+        tasks = tasks.filter(behind(place)?);
     }
     Ok(tasks.all(db).await?)
+}
+
+/// What comes behind a place in a list. A row comparison, so that the index is entered at the place.
+fn behind(place: Place) -> Result<Expr> {
+    let created_at = chrono::DateTime::from_timestamp_micros(place.created_at_micros)
+        .ok_or_else(|| Error::bad_input("after", "is not a cursor of this list"))?;
+    let columns =
+        [task::Column::CreatedAt, task::Column::Id].map(|column| Expr::col((task::Entity, column)));
+    Ok(Expr::tuple(columns).lt(Expr::tuple([Expr::val(created_at), Expr::val(place.id.0)])))
 }
 
 /// The agents' latest outcomes: for each the last task that completed or failed, a cancelled one never hiding it.
@@ -189,62 +187,6 @@ pub async fn active(
         ))
         .order_by_asc(task::Column::CreatedAt)
         .order_by_asc(task::Column::Id)
-        .all(db)
-        .await?)
-}
-
-/// The queued and dispatched tasks of a runtime that the viewer may see, in the order of claiming: the first page.
-pub async fn pending_of_runtime(
-    db: &impl ConnectionTrait,
-    viewer: &Viewer,
-    runtime: &runtime::Model,
-) -> Result<Vec<task::Model>> {
-    // No index has both in one order.
-    let dispatched = Expr::cust(
-        r#"by_index('held_by_runtime', "agent_task_queue"."status" in ('dispatched', 'running'))
-           and "agent_task_queue"."status" = 'dispatched'"#,
-    );
-    let mut pending = first_of_runtime(db, viewer, runtime, dispatched).await?;
-    pending.extend(queued_on_runtime(db, viewer, runtime).await?);
-    pending.sort_by_key(|task| (Reverse(task.priority), task.created_at, task.id));
-    pending.truncate(
-        limits::PAGE_ROWS
-            .unsigned_abs()
-            .try_into()
-            .unwrap_or(usize::MAX),
-    );
-    Ok(pending)
-}
-
-/// The queued tasks of a runtime that the viewer may see, in the order of claiming: the first page.
-pub async fn queued_on_runtime(
-    db: &impl ConnectionTrait,
-    viewer: &Viewer,
-    runtime: &runtime::Model,
-) -> Result<Vec<task::Model>> {
-    let queued = by_index(
-        "line_of_runtime",
-        r#""agent_task_queue"."status" = 'queued'"#,
-    );
-    first_of_runtime(db, viewer, runtime, queued).await
-}
-
-/// The first page of a runtime's tasks in some state, in the order of claiming.
-async fn first_of_runtime(
-    db: &impl ConnectionTrait,
-    viewer: &Viewer,
-    runtime: &runtime::Model,
-    state: Expr,
-) -> Result<Vec<task::Model>> {
-    Ok(task::Entity::find()
-        .filter(viewer.tasks())
-        .filter(task::Column::WorkspaceId.eq(runtime.workspace_id))
-        .filter(task::Column::RuntimeId.eq(runtime.id))
-        .filter(state)
-        .order_by_desc(task::Column::Priority)
-        .order_by_asc(task::Column::CreatedAt)
-        .order_by_asc(task::Column::Id)
-        .limit(u64::from(limits::PAGE_ROWS.unsigned_abs()))
         .all(db)
         .await?)
 }

@@ -15,7 +15,6 @@ use super::presence::AgentPresence;
 use super::runtime::{self, Runtime};
 use crate::agent;
 use crate::error::{self, Error};
-use crate::task::Filter;
 
 pub(super) use mutation::AgentMutation;
 
@@ -197,17 +196,7 @@ impl Agent {
         #[graphql(default = 50, desc = "How many, 200 at most.")] first: i32,
         #[graphql(desc = "The `endCursor` of the page before.")] after: Option<String>,
     ) -> Result<TaskConnection> {
-        let filter = Filter {
-            agent_id: Some(self.0.id),
-            ..Filter::default()
-        };
-        Ok(connection::tasks(
-            ctx,
-            Some(self.0.workspace_id),
-            &filter,
-            Page { first, after },
-        )
-        .await?)
+        Ok(connection::tasks_of_agent(ctx, self.0.id, Page { first, after }).await?)
     }
 }
 

@@ -1,10 +1,11 @@
 //! Pages of tasks: cursors, once for every list.
 
 use async_graphql::{Object, SimpleObject};
-use entity::id::{TaskId, WorkspaceId};
+use entity::id::{AgentId, TaskId, WorkspaceId};
 use uuid::Uuid;
 
 use super::context;
+use super::loader::PageOf;
 use super::task::Task;
 use crate::error::{Error, Result};
 use crate::limits;
@@ -19,11 +20,32 @@ pub(super) struct Page {
     pub(super) after: Option<String>,
 }
 
+impl Page {
+    /// How many rows behind which place, if that can be.
+    fn check(&self) -> Result<(usize, Option<Place>)> {
+        limits::range("first", self.first, 0..=limits::PAGE_ROWS)?;
+        let after = self.after.as_deref().map(decode).transpose()?;
+        Ok((usize::try_from(self.first).unwrap_or(0), after))
+    }
+}
+
 /// A page of tasks, newest first.
 #[derive(Debug)]
 pub(super) struct TaskConnection {
     tasks: Vec<entity::task::Model>,
     has_next_page: bool,
+}
+
+impl TaskConnection {
+    /// A page of so many rows; there may be one more, which says that the list goes on.
+    fn of(mut tasks: Vec<entity::task::Model>, rows: usize) -> Self {
+        let has_next_page = tasks.len() > rows;
+        tasks.truncate(rows);
+        Self {
+            tasks,
+            has_next_page,
+        }
+    }
 }
 
 /// A task on a page.
@@ -85,6 +107,23 @@ pub(super) const fn list_cost(child_complexity: usize) -> usize {
     child_complexity.saturating_mul(10).saturating_add(1)
 }
 
+/// Reads a page of an agent's tasks that the viewer may see; of several agents at once.
+pub(super) async fn tasks_of_agent(
+    ctx: &async_graphql::Context<'_>,
+    agent_id: AgentId,
+    page: Page,
+) -> Result<TaskConnection> {
+    let (rows, after) = page.check()?;
+    let key = PageOf {
+        agent_id,
+        after,
+        rows: rows.try_into().unwrap_or(0),
+        viewer: context::viewer(ctx)?.clone(),
+    };
+    let tasks = context::loaders(ctx)?.load_one(key).await?;
+    Ok(TaskConnection::of(tasks.unwrap_or_default(), rows))
+}
+
 /// Reads a page of the tasks that the viewer may see.
 pub(super) async fn tasks(
     ctx: &async_graphql::Context<'_>,
@@ -92,11 +131,9 @@ pub(super) async fn tasks(
     filter: &Filter,
     page: Page,
 ) -> Result<TaskConnection> {
-    limits::range("first", page.first, 0..=limits::PAGE_ROWS)?;
-    let rows = usize::try_from(page.first).unwrap_or(0);
-    let after = page.after.as_deref().map(decode).transpose()?;
+    let (rows, after) = page.check()?;
     let (db, viewer) = (context::db(ctx)?, context::viewer(ctx)?);
-    let mut tasks = task::page(
+    let tasks = task::page(
         db,
         viewer,
         workspace_id,
@@ -105,12 +142,7 @@ pub(super) async fn tasks(
         rows.try_into().unwrap_or(0),
     )
     .await?;
-    let has_next_page = tasks.len() > rows;
-    tasks.truncate(rows);
-    Ok(TaskConnection {
-        tasks,
-        has_next_page,
-    })
+    Ok(TaskConnection::of(tasks, rows))
 }
 
 fn encode(place: Place) -> String {

@@ -7,7 +7,8 @@ use futures::stream::{self, BoxStream, StreamExt};
 use tokio_util::task::TaskTracker;
 use tracing::Instrument;
 
-use super::{Schema, nesting, weight};
+use super::context::Board;
+use super::{Schema, loader, nesting, weight};
 use crate::error::Error;
 
 /// What async-graphql says when a query goes beyond a limit; it gives these errors no code.
@@ -30,19 +31,28 @@ const MESSAGE_BYTES: usize = 500;
 #[derive(Clone)]
 pub struct Executor {
     schema: Schema,
+    board: Board,
     running: TaskTracker,
 }
 
 impl Executor {
-    /// Executes on a schema, each document as a task on the tracker.
-    pub const fn new(schema: Schema, running: TaskTracker) -> Self {
-        Self { schema, running }
+    /// Executes on the schema of a board, each document as a task on the tracker.
+    pub fn new(board: Board, running: TaskTracker) -> Self {
+        Self {
+            schema: super::schema(board.clone()),
+            board,
+            running,
+        }
     }
 
     /// Executes a document that has been weighed, to its end.
     async fn finish(&self, request: Request) -> Response {
         let schema = self.schema.clone();
-        let execution = async move { schema.execute(request).await };
+        let (loaders, batches) = loader::loaders(&self.board);
+        let execution = async move {
+            let execution = schema.execute(request.data(loaders));
+            batches.beside(execution).await
+        };
         let finished = self.running.spawn(execution.in_current_span()).await;
         finished.unwrap_or_else(|panicked| {
             let error = Error::Internal(anyhow::Error::new(panicked));
@@ -74,9 +84,11 @@ impl async_graphql::Executor for Executor {
             let response = with_codes(Response::from_errors(vec![error]));
             return stream::once(std::future::ready(response)).boxed();
         }
-        async_graphql::Executor::execute_stream(&self.schema, request, session_data)
-            .map(with_codes)
-            .boxed()
+        let (loaders, batches) = loader::loaders(&self.board);
+        let request = request.data(loaders);
+        let responses =
+            async_graphql::Executor::execute_stream(&self.schema, request, session_data);
+        batches.beside_each(responses.map(with_codes))
     }
 }
 

@@ -1,20 +1,39 @@
-//! Batched reads of what objects refer to. They authorise nothing: whoever may see a task may see its agent, its
-//! parent and what it tells of itself.
+//! Batched reads of what objects refer to: whatever siblings ask for is read at once.
+//!
+//! By ids they authorise nothing: whoever may see a task may see its agent, its parent and what it tells of itself. Lists
+//! carry the viewer who asks for them.
+//!
+//! A batch is made up when the execution that asks can get no further, and read beside it, by the same task. So it holds
+//! all that there is to ask at that point, however many rows and however slow the machine, and nothing waits for a timer.
+
+mod agent;
+mod list;
+mod row;
+mod task;
 
 use std::collections::HashMap;
-use std::sync::Arc;
+use std::fmt;
+use std::future::poll_fn;
+use std::hash::Hash;
+use std::mem;
+use std::pin::pin;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::task::{Context, Poll, Wake, Waker};
+use std::time::Duration;
 
-use async_graphql::dataloader::{DataLoader, Loader};
-use entity::id::{AgentId, RuntimeId, TaskId};
-use entity::{agent, runtime, task, task_usage};
-use sea_orm::{ColumnTrait, DatabaseConnection, EntityTrait, QueryFilter, QueryOrder};
+use async_graphql::dataloader::DataLoader;
+use futures::future::BoxFuture;
+use futures::stream::{self, BoxStream, FuturesUnordered, Stream, StreamExt};
+use sea_orm::DatabaseConnection;
 
 use super::context::Board;
-use crate::agent::history::{self, History};
 use crate::error::Error;
-use crate::presence::{self, Presence};
 use crate::settings::Settings;
-use crate::task::waiting::Waiting;
+
+pub(super) use agent::{HistoryOf, PresenceOf, RunningOf};
+pub(super) use list::{AgentsOn, LineOf, PageOf};
+pub(super) use task::{EventsOf, MessagesOf, UsageOf, WaitingOf};
 
 /// The batched reads over one pool.
 #[derive(Debug)]
@@ -23,190 +42,113 @@ pub(super) struct Loaders {
     settings: Settings,
 }
 
-/// Makes the batched reads. They keep nothing, so that one value serves all requests.
-pub(super) fn loaders(board: &Board) -> DataLoader<Loaders> {
-    #[expect(
-        clippy::disallowed_methods,
-        reason = "a batch lives no longer than the request that waits for it"
-    )]
-    let spawn = tokio::spawn;
-    DataLoader::new(
-        Loaders {
-            db: board.db.clone(),
-            settings: board.settings.clone(),
-        },
-        spawn,
-    )
+/// Batches that were made up and are not begun.
+type Queue = Arc<Mutex<Vec<BoxFuture<'static, ()>>>>;
+
+/// The batches of one execution.
+pub(super) struct Batches {
+    queue: Queue,
+    running: FuturesUnordered<BoxFuture<'static, ()>>,
 }
 
-/// Names the presence of an agent.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub(super) struct PresenceOf(pub(super) AgentId);
+/// Makes the batched reads of one execution, and what has to run beside it. They keep nothing, so that each read finds
+/// what is there by then.
+pub(super) fn loaders(board: &Board) -> (DataLoader<Loaders>, Batches) {
+    let queue = Queue::default();
+    let batches = Batches {
+        queue: Arc::clone(&queue),
+        running: FuturesUnordered::new(),
+    };
+    let reads = Loaders {
+        db: board.db.clone(),
+        settings: board.settings.clone(),
+    };
+    let enqueue = move |batch| {
+        queue
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .push(batch);
+    };
+    let loader = DataLoader::new(reads, enqueue).delay(Duration::ZERO);
+    (loader, batches)
+}
 
-/// Names what a task used.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub(super) struct UsageOf(pub(super) TaskId);
-
-/// Names how many of an agent's tasks are dispatched or running.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub(super) struct RunningOf(pub(super) AgentId);
-
-/// Names what an agent was given and finished lately.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub(super) struct HistoryOf(pub(super) AgentId);
-
-/// Names where a queued task stands.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub(super) struct WaitingOf(pub(super) TaskId);
-
-impl Loader<RunningOf> for Loaders {
-    type Value = i32;
-    type Error = Arc<Error>;
-
-    async fn load(
-        &self,
-        keys: &[RunningOf],
-    ) -> Result<HashMap<RunningOf, Self::Value>, Self::Error> {
-        let agents: Vec<AgentId> = keys.iter().map(|key| key.0).collect();
-        let counts = history::running_task_counts(&self.db, &agents)
-            .await
-            .map_err(Arc::new)?;
-        Ok(counts
-            .into_iter()
-            .map(|(id, count)| (RunningOf(id), count))
-            .collect())
+impl Batches {
+    /// Runs them beside what asks for them, to its end.
+    pub(super) async fn beside<T>(mut self, execution: impl Future<Output = T>) -> T {
+        let mut execution = pin!(execution);
+        poll_fn(|context| self.after(context, |context| execution.as_mut().poll(context))).await
     }
-}
 
-impl Loader<HistoryOf> for Loaders {
-    type Value = Arc<History>;
-    type Error = Arc<Error>;
-
-    async fn load(
-        &self,
-        keys: &[HistoryOf],
-    ) -> Result<HashMap<HistoryOf, Self::Value>, Self::Error> {
-        let agents: Vec<AgentId> = keys.iter().map(|key| key.0).collect();
-        let histories = history::last_30_days(&self.db, &agents)
-            .await
-            .map_err(Arc::new)?;
-        Ok(histories
-            .into_iter()
-            .map(|(id, history)| (HistoryOf(id), Arc::new(history)))
-            .collect())
+    /// Runs them beside a stream of what asks for them.
+    pub(super) fn beside_each<T: 'static>(
+        mut self,
+        mut executions: impl Stream<Item = T> + Send + Unpin + 'static,
+    ) -> BoxStream<'static, T> {
+        let next = move |context: &mut Context<'_>| {
+            self.after(context, |context| executions.poll_next_unpin(context))
+        };
+        stream::poll_fn(next).boxed()
     }
-}
 
-impl Loader<WaitingOf> for Loaders {
-    type Value = Waiting;
-    type Error = Arc<Error>;
-
-    async fn load(
-        &self,
-        keys: &[WaitingOf],
-    ) -> Result<HashMap<WaitingOf, Self::Value>, Self::Error> {
-        let tasks: Vec<TaskId> = keys.iter().map(|key| key.0).collect();
-        let waiting = crate::task::waiting::of_tasks(&self.db, &tasks)
-            .await
-            .map_err(Arc::new)?;
-        Ok(waiting
-            .into_iter()
-            .map(|(id, waiting)| (WaitingOf(id), waiting))
-            .collect())
-    }
-}
-
-impl Loader<AgentId> for Loaders {
-    type Value = agent::Model;
-    type Error = Arc<Error>;
-
-    async fn load(&self, keys: &[AgentId]) -> Result<HashMap<AgentId, Self::Value>, Self::Error> {
-        let agents = agent::Entity::find()
-            .filter(agent::Column::Id.is_in(keys.iter().copied()))
-            .all(&self.db)
-            .await;
-        Ok(agents
-            .map_err(shared)?
-            .into_iter()
-            .map(|agent| (agent.id, agent))
-            .collect())
-    }
-}
-
-impl Loader<RuntimeId> for Loaders {
-    type Value = runtime::Model;
-    type Error = Arc<Error>;
-
-    async fn load(
-        &self,
-        keys: &[RuntimeId],
-    ) -> Result<HashMap<RuntimeId, Self::Value>, Self::Error> {
-        let runtimes = runtime::Entity::find()
-            .filter(runtime::Column::Id.is_in(keys.iter().copied()))
-            .all(&self.db)
-            .await;
-        Ok(runtimes
-            .map_err(shared)?
-            .into_iter()
-            .map(|runtime| (runtime.id, runtime))
-            .collect())
-    }
-}
-
-impl Loader<TaskId> for Loaders {
-    type Value = task::Model;
-    type Error = Arc<Error>;
-
-    async fn load(&self, keys: &[TaskId]) -> Result<HashMap<TaskId, Self::Value>, Self::Error> {
-        let tasks = task::Entity::find()
-            .filter(task::Column::Id.is_in(keys.iter().copied()))
-            .all(&self.db)
-            .await;
-        Ok(tasks
-            .map_err(shared)?
-            .into_iter()
-            .map(|task| (task.id, task))
-            .collect())
-    }
-}
-
-impl Loader<PresenceOf> for Loaders {
-    type Value = Presence;
-    type Error = Arc<Error>;
-
-    async fn load(
-        &self,
-        keys: &[PresenceOf],
-    ) -> Result<HashMap<PresenceOf, Self::Value>, Self::Error> {
-        let agents: Vec<AgentId> = keys.iter().map(|key| key.0).collect();
-        let observed = presence::observe(&self.db, &self.settings, &agents)
-            .await
-            .map_err(Arc::new)?;
-        Ok(observed
-            .into_iter()
-            .map(|observed| (PresenceOf(observed.presence.agent_id), observed.presence))
-            .collect())
-    }
-}
-
-impl Loader<UsageOf> for Loaders {
-    type Value = Vec<task_usage::Model>;
-    type Error = Arc<Error>;
-
-    async fn load(&self, keys: &[UsageOf]) -> Result<HashMap<UsageOf, Self::Value>, Self::Error> {
-        let rows = task_usage::Entity::find()
-            .filter(task_usage::Column::TaskId.is_in(keys.iter().map(|key| key.0)))
-            .order_by_asc(task_usage::Column::Provider)
-            .order_by_asc(task_usage::Column::Model)
-            .all(&self.db)
-            .await
-            .map_err(shared)?;
-        let mut usage: HashMap<UsageOf, Self::Value> = HashMap::new();
-        for row in rows {
-            usage.entry(UsageOf(row.task_id)).or_default().push(row);
+    /// Gets the execution as far as it goes, then the batches. An execution that stops and has woken itself is only making
+    /// way for others: it has more to ask.
+    fn after<T>(
+        &mut self,
+        context: &mut Context<'_>,
+        execution: impl FnOnce(&mut Context<'_>) -> Poll<T>,
+    ) -> Poll<T> {
+        let bell = Arc::new(Bell {
+            rung: AtomicBool::new(false),
+            task: context.waker().clone(),
+        });
+        let waker = Waker::from(Arc::clone(&bell));
+        let outcome = execution(&mut Context::from_waker(&waker));
+        if outcome.is_pending() && !bell.rung.load(Ordering::Acquire) {
+            self.advance(context);
         }
-        Ok(usage)
+        outcome
     }
+
+    /// Begins those that were made up, and gets all as far as they go.
+    fn advance(&mut self, context: &mut Context<'_>) {
+        let mut queue = self.queue.lock().unwrap_or_else(PoisonError::into_inner);
+        self.running.extend(mem::take(&mut *queue));
+        drop(queue);
+        while let Poll::Ready(Some(())) = self.running.poll_next_unpin(context) {}
+    }
+}
+
+/// Wakes the task, and remembers that it did.
+struct Bell {
+    rung: AtomicBool,
+    task: Waker,
+}
+
+impl Wake for Bell {
+    fn wake(self: Arc<Self>) {
+        self.wake_by_ref();
+    }
+
+    fn wake_by_ref(self: &Arc<Self>) {
+        self.rung.store(true, Ordering::Release);
+        self.task.wake_by_ref();
+    }
+}
+
+impl fmt::Debug for Batches {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Batches(..)")
+    }
+}
+
+/// What belongs to each key, in its order.
+fn grouped<K: Eq + Hash, V>(named: impl Iterator<Item = (K, V)>) -> HashMap<K, Vec<V>> {
+    let mut groups: HashMap<K, Vec<V>> = HashMap::new();
+    for (key, value) in named {
+        groups.entry(key).or_default().push(value);
+    }
+    groups
 }
 
 /// Everyone who waits for the batch gets the error.

@@ -7,12 +7,13 @@ use entity::runtime::{self as row, Mode, Status};
 
 use super::agent::Agent;
 use super::input::{JsonText, Text, json, text};
+use super::loader::{AgentsOn, LineOf};
 use super::task::Task;
 use super::waiting::ClaimCandidate;
 use super::{connection, context};
 use crate::error::{self, Error};
 use crate::runtime::{self, Registration, heartbeat};
-use crate::{agent, task};
+use crate::task::list::Line;
 
 /// One provider on one daemon in one workspace: where an agent's tasks run.
 #[derive(Debug)]
@@ -95,28 +96,54 @@ impl Runtime {
     /// The agents on it that the viewer may see and that are not archived, oldest first.
     #[graphql(complexity = "connection::list_cost(child_complexity)")]
     async fn agents(&self, ctx: &Context<'_>) -> Result<Vec<Agent>> {
-        let agents = agent::of_runtime(context::db(ctx)?, context::viewer(ctx)?, &self.0).await?;
-        Ok(agents.into_iter().map(Agent::from).collect())
+        let key = AgentsOn {
+            runtime_id: self.0.id,
+            viewer: context::viewer(ctx)?.clone(),
+        };
+        let agents = context::loaders(ctx)?
+            .load_one(key)
+            .await
+            .map_err(Error::from)?;
+        Ok(agents
+            .unwrap_or_default()
+            .into_iter()
+            .map(Agent::from)
+            .collect())
     }
 
     /// Its queued and dispatched tasks that the viewer may see, in the order of claiming; the first 200.
     #[graphql(complexity = "connection::list_cost(child_complexity)")]
     async fn pending_tasks(&self, ctx: &Context<'_>) -> Result<Vec<Task>> {
-        let tasks =
-            task::pending_of_runtime(context::db(ctx)?, context::viewer(ctx)?, &self.0).await?;
+        let tasks = line(ctx, self.0.id, Line::Pending).await?;
         Ok(tasks.into_iter().map(Task::from).collect())
     }
 
     /// Its queued tasks that the viewer may see, in the order of claiming, each with what holds it back; the first 200.
     #[graphql(complexity = "50 + child_complexity")]
     async fn claim_candidates(&self, ctx: &Context<'_>) -> Result<Vec<ClaimCandidate>> {
-        let tasks =
-            task::queued_on_runtime(context::db(ctx)?, context::viewer(ctx)?, &self.0).await?;
+        let tasks = line(ctx, self.0.id, Line::Queued).await?;
         Ok(tasks
             .into_iter()
             .map(|task| ClaimCandidate(Task::from(task)))
             .collect())
     }
+}
+
+/// Loads a runtime's line.
+async fn line(
+    ctx: &Context<'_>,
+    runtime_id: RuntimeId,
+    line: Line,
+) -> error::Result<Vec<entity::task::Model>> {
+    let key = LineOf {
+        runtime_id,
+        line,
+        viewer: context::viewer(ctx)?.clone(),
+    };
+    Ok(context::loaders(ctx)?
+        .load_one(key)
+        .await?
+        .unwrap_or_default())
 }
 
 /// The query of a runtime.

@@ -11,11 +11,11 @@ use entity::task::{self as row, Status};
 use super::agent::{self, Agent};
 use super::context;
 use super::feed::TaskEvent;
-use super::loader::UsageOf;
+use super::loader::{EventsOf, MessagesOf, UsageOf};
 use super::transcript::{TaskMessage, TaskProgress, TaskUsage};
 use super::waiting::{self, TaskWaiting};
 use crate::error::Error;
-use crate::{event, limits, task};
+use crate::{limits, task};
 
 pub(super) use daemon::DaemonMutation;
 pub(super) use host::BoardMutation;
@@ -216,8 +216,12 @@ impl Task {
     /// Its whole life, oldest first, for as long as the event log keeps it.
     #[graphql(complexity = "20 + child_complexity")]
     async fn events(&self, ctx: &Context<'_>) -> Result<Vec<TaskEvent>> {
-        let events = event::of_task(context::db(ctx)?, self.0.id).await?;
+        let events = context::loaders(ctx)?
+            .load_one(EventsOf(self.0.id))
+            .await
+            .map_err(Error::from)?;
         Ok(events
+            .unwrap_or_default()
             .into_iter()
             .filter_map(|row| TaskEvent::new(row, Self(std::sync::Arc::clone(&self.0))))
             .collect())
@@ -233,10 +237,20 @@ impl Task {
     ) -> Result<Vec<TaskMessage>> {
         limits::range("afterSeq", after_seq, 0..=i32::MAX)?;
         limits::range("first", first, 0..=limits::PAGE_ROWS)?;
-        let rows = u64::try_from(first).unwrap_or(0);
-        let messages =
-            task::transcript::messages(context::db(ctx)?, self.0.id, after_seq, rows).await?;
-        Ok(messages.into_iter().map(TaskMessage::from).collect())
+        let key = MessagesOf {
+            task_id: self.0.id,
+            after_seq,
+            rows: first,
+        };
+        let messages = context::loaders(ctx)?
+            .load_one(key)
+            .await
+            .map_err(Error::from)?;
+        Ok(messages
+            .unwrap_or_default()
+            .into_iter()
+            .map(TaskMessage::from)
+            .collect())
     }
 }
 

@@ -3,13 +3,21 @@
 use entity::id::{AgentId, IssueId, RuntimeId, WorkspaceId};
 use entity::task;
 use sea_orm::{
-    ConnectionTrait, DatabaseTransaction, EntityTrait, FromQueryResult, Statement, raw_sql,
+    ColumnTrait, ConnectionTrait, DatabaseTransaction, EntityTrait, FromQueryResult, QueryFilter,
+    Statement, raw_sql,
 };
 
 use super::{Claim, find_of_daemon};
 use crate::auth::Viewer;
 use crate::error::{Error, Result};
 use crate::limits;
+
+/// The failures after which a conversation is beyond repair.
+const SPOILING_REASONS: [&str; 3] = [
+    "iteration_limit",
+    "agent_fallback_message",
+    "api_invalid_request",
+];
 
 /// A session that can be gone on with.
 #[derive(Clone, Debug, PartialEq, Eq, FromQueryResult)]
@@ -61,17 +69,45 @@ pub async fn to_resume(db: &impl ConnectionTrait, task: &task::Model) -> Result<
         Some(issue_id) => last(db, task.workspace_id, task.agent_id, issue_id).await?,
         None => None,
     };
-    let brought_along = || {
-        let session_id = task.session_id.clone()?;
-        Some(Session {
-            session_id,
-            work_dir: task.work_dir.clone(),
-            runtime_id: task.runtime_id,
-        })
+    let session = match last {
+        Some(last) => Some(last),
+        None => brought_along(db, task).await?,
     };
-    Ok(last
-        .or_else(brought_along)
-        .filter(|session| session.runtime_id == task.runtime_id))
+    Ok(session.filter(|session| session.runtime_id == task.runtime_id))
+}
+
+/// The session that a retry brought along from the try before. One that is spoilt is not handed on to begin with; this
+/// looks again because retries are put on the board by plain SQL too.
+async fn brought_along(db: &impl ConnectionTrait, task: &task::Model) -> Result<Option<Session>> {
+    let Some(session_id) = task.session_id.clone() else {
+        return Ok(None);
+    };
+    if let Some(id) = task.parent_task_id {
+        let parent = task::Entity::find_by_id(id)
+            .filter(task::Column::WorkspaceId.eq(task.workspace_id))
+            .one(db)
+            .await?;
+        if parent.is_some_and(|parent| spoils_session(&parent)) {
+            return Ok(None);
+        }
+    }
+    Ok(Some(Session {
+        session_id,
+        work_dir: task.work_dir.clone(),
+        runtime_id: task.runtime_id,
+    }))
+}
+
+/// Whether a task ended in a way that would poison whoever resumes its session; the rule of [`last`].
+pub(crate) fn spoils_session(task: &task::Model) -> bool {
+    let reason = task.failure_reason.as_deref().unwrap_or_default();
+    let error = task
+        .error
+        .as_deref()
+        .unwrap_or_default()
+        .to_ascii_lowercase();
+    SPOILING_REASONS.contains(&reason)
+        || error.contains("400") && error.contains("invalid_request_error")
 }
 
 /// The session of the agent's last finished task on the issue, except where it ended in a way that would poison

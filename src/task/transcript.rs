@@ -4,11 +4,9 @@
 use entity::id::TaskId;
 use entity::{task, task_message, task_usage};
 use sea_orm::sea_query::OnConflict;
-use sea_orm::{
-    ColumnTrait, ConnectionTrait, DatabaseTransaction, EntityTrait, QueryFilter, QueryOrder,
-    QuerySelect, Set, Statement, raw_sql,
-};
+use sea_orm::{ConnectionTrait, DatabaseTransaction, EntityTrait, Set, Statement, raw_sql};
 use serde_json::Value;
+use uuid::Uuid;
 
 use super::{Claim, find_of_daemon};
 use crate::auth::Viewer;
@@ -187,18 +185,29 @@ pub async fn report_usage(
     Ok(task)
 }
 
-/// A page of a task's transcript: what comes after `after_seq`.
+/// A page of the transcript of each task: what comes after `after_seq`, in order.
 pub async fn messages(
     db: &impl ConnectionTrait,
-    task_id: TaskId,
+    tasks: &[TaskId],
     after_seq: i32,
-    rows: u64,
+    rows: i32,
 ) -> Result<Vec<task_message::Model>> {
+    let ids: Vec<Uuid> = tasks.iter().map(|id| id.0).collect();
+    let rows = i64::from(rows);
+    let statement: Statement = raw_sql!(
+        Postgres,
+        r#"select message.*
+           from unnest({ids}::uuid[]) as wanted (task_id)
+           cross join lateral (
+               select * from task_message
+               where task_message.task_id = wanted.task_id and seq > {after_seq}
+               order by seq
+               limit {rows}
+           ) as message
+           order by message.task_id, message.seq"#
+    );
     Ok(task_message::Entity::find()
-        .filter(task_message::Column::TaskId.eq(task_id))
-        .filter(task_message::Column::Seq.gt(after_seq))
-        .order_by_asc(task_message::Column::Seq)
-        .limit(rows)
+        .from_raw_sql(statement)
         .all(db)
         .await?)
 }

@@ -11,6 +11,7 @@ mod proxy;
 mod socket;
 mod stage;
 mod surface;
+mod tally;
 mod world;
 
 use std::net::SocketAddr;
@@ -30,7 +31,7 @@ use tokio_util::sync::CancellationToken;
 
 pub(crate) use client::Client;
 pub(crate) use database::TestDatabase;
-pub(crate) use feed::Seen;
+pub(crate) use feed::{Feed, Seen};
 pub(crate) use postgres::OwnPostgres;
 pub(crate) use proxy::Proxy;
 pub(crate) use socket::Subscription;

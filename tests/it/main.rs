@@ -76,6 +76,7 @@ mod path;
 
 mod audience;
 mod banner;
+mod document;
 mod doorbell;
 mod event_log;
 mod feed;
@@ -83,4 +84,5 @@ mod outage;
 mod presence;
 mod retention;
 mod shutdown;
+mod statements;
 mod wakeup;

@@ -203,6 +203,38 @@ async fn a_retry_goes_on_with_the_session_of_the_task_that_failed() {
     }
 }
 
+#[tokio::test]
+async fn a_retry_by_hand_does_not_go_on_with_a_poisoned_session() {
+    let app = TestApp::start().await;
+    let world = World::new(&app).await;
+    for by_sql in [false, true] {
+        let agent = world.agent(1).await;
+        let issue = Uuid::new_v4();
+        let bad = Some(("iteration_limit", "it went round"));
+        let failed = end(&world, agent, issue, "bad", bad).await;
+        if by_sql {
+            // As a host's own query does, which copies the session in any case.
+            app.database
+                .execute(&format!(
+                    "insert into agent_task_queue (agent_id, runtime_id, issue_id, parent_task_id, session_id)
+                     select agent_id, runtime_id, issue_id, id, session_id from agent_task_queue where id = '{}'",
+                    failed.task_id
+                ))
+                .await;
+        } else {
+            let given = json!({"taskId": failed.task_id.0});
+            let retried = world.host.mutate("retryTask", given).await.unwrap();
+            assert_eq!(
+                (&retried["sessionId"], &retried["workDir"]),
+                (&Value::Null, &json!("/bad"))
+            );
+        }
+        let input = json!({"runtimeId": world.runtime_id.0, "agentId": agent.0});
+        let answer = world.daemon.mutate("claimTask", input).await.unwrap();
+        assert_eq!(answer["resume"], Value::Null, "by SQL: {by_sql}");
+    }
+}
+
 /// Notes a session.
 async fn pin(world: &World<'_>, claim: Claim, more: Value) -> Value {
     let input = claim.with(more);
@@ -225,7 +257,7 @@ async fn end(
     issue: Uuid,
     session: &str,
     failure: Option<(&str, &str)>,
-) {
+) -> Claim {
     let claim = run(world, agent, issue).await;
     let more = json!({"sessionId": session, "workDir": format!("/{session}")});
     let mut input = claim.with(more);
@@ -238,6 +270,7 @@ async fn end(
         }
     };
     world.daemon.mutate(verb, input).await.unwrap();
+    claim
 }
 
 /// What a new task of the agent goes on with when it is claimed; it is taken off again.

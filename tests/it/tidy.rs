@@ -21,11 +21,7 @@ const LONG: [(&str, &str); 0] = [];
 const LONG_LINES: usize = 400;
 
 /// Where something is spawned that no tracker waits for, and why that is right.
-const SPAWNERS: [(&str, &str); 4] = [
-    (
-        "src/graphql/loader",
-        "a batch of reads is waited for by the requests that asked for it",
-    ),
+const SPAWNERS: [(&str, &str); 3] = [
     (
         "src/db/embedded",
         "blocking work on files, waited for where it is begun",

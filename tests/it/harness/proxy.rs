@@ -4,9 +4,11 @@ use std::net::SocketAddr;
 use std::thread::JoinHandle;
 
 use sqlx::postgres::{PgConnectOptions, PgSslMode};
-use tokio::io::{AsyncRead, AsyncWrite, copy_bidirectional};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, copy, split};
 use tokio::net::{TcpListener, TcpStream, UnixStream};
 use tokio::sync::{oneshot, watch};
+
+use super::tally::{Ear, Tally};
 
 /// What the line does.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -23,6 +25,8 @@ enum Line {
 pub(crate) struct Proxy {
     address: SocketAddr,
     line: watch::Sender<Line>,
+    /// What is executed on it.
+    pub(crate) tally: Tally,
     stop: Option<oneshot::Sender<()>>,
     thread: Option<JoinHandle<()>>,
 }
@@ -35,6 +39,8 @@ impl Proxy {
         let listener = listener.into_std().unwrap();
         let (line, is) = watch::channel(Line::Up);
         let (stop, stopped) = oneshot::channel();
+        let tally = Tally::default();
+        let heard = tally.clone();
         let database = database.clone();
         let thread = std::thread::spawn(move || {
             let runtime = tokio::runtime::Builder::new_current_thread()
@@ -44,7 +50,7 @@ impl Proxy {
             runtime.block_on(async {
                 let listener = TcpListener::from_std(listener).unwrap();
                 tokio::select! {
-                    () = accept(listener, database, is) => {}
+                    () = accept(listener, database, is, heard) => {}
                     _ = stopped => {}
                 }
             });
@@ -52,6 +58,7 @@ impl Proxy {
         Self {
             address,
             line,
+            tally,
             stop: Some(stop),
             thread: Some(thread),
         }
@@ -93,15 +100,26 @@ impl Drop for Proxy {
     }
 }
 
-async fn accept(listener: TcpListener, database: PgConnectOptions, line: watch::Receiver<Line>) {
+async fn accept(
+    listener: TcpListener,
+    database: PgConnectOptions,
+    line: watch::Receiver<Line>,
+    tally: Tally,
+) {
     loop {
         let (client, _) = listener.accept().await.unwrap();
-        tokio::spawn(carry(client, database.clone(), line.clone()));
+        let ear = Ear::new(tally.clone());
+        tokio::spawn(carry(client, database.clone(), line.clone(), ear));
     }
 }
 
 /// Carries one connection for as long as the line does.
-async fn carry(mut client: TcpStream, database: PgConnectOptions, mut line: watch::Receiver<Line>) {
+async fn carry(
+    mut client: TcpStream,
+    database: PgConnectOptions,
+    mut line: watch::Receiver<Line>,
+    ear: Ear,
+) {
     let is = *line.borrow_and_update();
     let carrying = async {
         if is == Line::Silent {
@@ -113,13 +131,13 @@ async fn carry(mut client: TcpStream, database: PgConnectOptions, mut line: watc
             let Ok(server) = UnixStream::connect(socket).await else {
                 return;
             };
-            copy(&mut client, server).await;
+            exchange(&mut client, server, ear).await;
         } else {
             let way = (database.get_host(), database.get_port());
             let Ok(server) = TcpStream::connect(way).await else {
                 return;
             };
-            copy(&mut client, server).await;
+            exchange(&mut client, server, ear).await;
         }
     };
     if is == Line::Cut {
@@ -136,6 +154,21 @@ async fn carry(mut client: TcpStream, database: PgConnectOptions, mut line: watc
     }
 }
 
-async fn copy(client: &mut TcpStream, mut server: impl AsyncRead + AsyncWrite + Unpin) {
-    let _closed = copy_bidirectional(client, &mut server).await;
+/// Carries both ways until either side closes.
+async fn exchange(client: &mut TcpStream, server: impl AsyncRead + AsyncWrite, mut ear: Ear) {
+    let (mut from_client, mut to_client) = client.split();
+    let (mut from_server, mut to_server) = split(server);
+    let asking = async {
+        let mut bytes = vec![0; 16 * 1024];
+        while let Ok(count @ 1..) = from_client.read(&mut bytes).await {
+            ear.hear(&bytes[..count]);
+            if to_server.write_all(&bytes[..count]).await.is_err() {
+                return;
+            }
+        }
+    };
+    tokio::select! {
+        () = asking => {}
+        _closed = copy(&mut from_server, &mut to_client) => {}
+    }
 }

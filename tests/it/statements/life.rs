@@ -1,0 +1,73 @@
+//! What the life of a task costs, in statements; who speaks is asked for by the first of each.
+
+use entity::id::TaskId;
+use serde_json::{Value, json};
+use uuid::Uuid;
+
+use super::scene::Scene;
+use crate::harness::{Claim, uuid};
+
+/// The most that each may take, its BEGIN and COMMIT counted.
+const AT_MOST: [(&str, usize); 7] = [
+    ("enqueueTask", 5),
+    ("claimTask", 12),
+    ("startTask", 6),
+    ("heartbeat", 5),
+    ("completeTask", 6),
+    ("failTask", 6),
+    ("claimTask of nothing", 7),
+];
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_life_of_a_task_takes_no_more_statements_than_it_did() {
+    let scene = Scene::set(1).await;
+    let agent = scene.variables["agents"][0].clone();
+    let runtime = scene.variables["runtime"].clone();
+    let clear = json!({"agentId": agent});
+    scene.of(&scene.host, "cancelByAgent", clear).await;
+    // Who speaks is noted once a minute, which is not counted.
+    let beat = json!({"runtimeIds": [runtime]});
+    scene.of(&scene.daemon, "heartbeat", beat).await;
+
+    let task = json!({"agentId": agent, "issueId": Uuid::new_v4()});
+    let claim = json!({"runtimeId": runtime});
+    let (_, enqueued) = scene.of(&scene.host, "enqueueTask", task.clone()).await;
+    let (first, claimed) = scene.of(&scene.daemon, "claimTask", claim.clone()).await;
+    let first = Claim::of(&first);
+    let (_, started) = scene.of(&scene.daemon, "startTask", first.input()).await;
+    let beat = json!({"runtimeIds": [runtime], "holding": [first.input()]});
+    let (_, heard) = scene.of(&scene.daemon, "heartbeat", beat).await;
+    let (_, completed) = scene.of(&scene.daemon, "completeTask", first.input()).await;
+    scene.of(&scene.host, "enqueueTask", task).await;
+    let (second, _) = scene.of(&scene.daemon, "claimTask", claim.clone()).await;
+    let bad = Claim::of(&second).with(json!({"error": "it broke"}));
+    let (_, failed) = scene.of(&scene.daemon, "failTask", bad).await;
+    let (_, nothing) = scene.of(&scene.daemon, "claimTask", claim).await;
+
+    let taken = [
+        enqueued, claimed, started, heard, completed, failed, nothing,
+    ];
+    for ((verb, most), taken) in AT_MOST.into_iter().zip(taken) {
+        assert!(taken.len() <= most, "{verb}: {taken:#?}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_heartbeat_takes_as_many_statements_for_many_runtimes_and_tasks_as_for_few() {
+    let mut taken = Vec::new();
+    for rows in [2, 40] {
+        let scene = Scene::set(rows).await;
+        let held: Vec<Value> = scene.held().await;
+        assert_eq!(held.len(), rows);
+        let lost = TaskId(uuid(&held[0]["taskId"]));
+        let cancel = json!({"taskId": lost.0});
+        scene.of(&scene.host, "cancelTask", cancel).await;
+        let given = json!({"runtimeIds": scene.variables["runtimes"], "holding": held});
+        scene.of(&scene.daemon, "heartbeat", given.clone()).await;
+        let (answer, statements) = scene.of(&scene.daemon, "heartbeat", given).await;
+        assert_eq!(answer["runtimes"].as_array().unwrap().len(), rows + 1);
+        assert_eq!(answer["lost"].as_array().unwrap().len(), 1);
+        taken.push(statements.len());
+    }
+    assert_eq!(taken[0], taken[1]);
+}
