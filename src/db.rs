@@ -10,7 +10,10 @@ use std::ops::Deref;
 use std::str::FromStr;
 use std::time::Duration;
 
-use sea_orm::{DatabaseConnection, DatabaseTransaction, SqlxPostgresConnector, TransactionTrait};
+use sea_orm::{
+    DatabaseConnection, DatabaseTransaction, FromQueryResult, SqlxPostgresConnector, Statement,
+    TransactionTrait,
+};
 use secrecy::{ExposeSecret, SecretString};
 use sqlx::Connection;
 use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
@@ -115,6 +118,15 @@ impl Writer {
             transaction: self.db.begin().await?,
             doorbell: self.doorbell.clone(),
         })
+    }
+
+    /// Runs one statement that is a transaction by itself and returns what it changed; rings where it changed something.
+    pub async fn at_once<T: FromQueryResult>(&self, statement: Statement) -> Result<Vec<T>> {
+        let rows = T::find_by_statement(statement).all(&self.db).await?;
+        if !rows.is_empty() {
+            self.doorbell.ring();
+        }
+        Ok(rows)
     }
 }
 

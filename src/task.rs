@@ -181,14 +181,19 @@ pub async fn active(
     Ok(task::Entity::find()
         .filter(viewer.tasks())
         .filter(task::Column::WorkspaceId.eq(workspace_id))
-        .filter(by_index(
-            "active",
-            r#""agent_task_queue"."status" in ('queued', 'dispatched', 'running')"#,
-        ))
+        .filter(active_by("active"))
         .order_by_asc(task::Column::CreatedAt)
         .order_by_asc(task::Column::Id)
         .all(db)
         .await?)
+}
+
+/// Queued, dispatched or running, by way of the index of this name.
+pub(crate) fn active_by(index: &str) -> Expr {
+    by_index(
+        index,
+        r#""agent_task_queue"."status" in ('queued', 'dispatched', 'running')"#,
+    )
 }
 
 /// A condition on the status that leads to the index of this name.

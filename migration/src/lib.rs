@@ -51,6 +51,10 @@ impl MigratorTrait for Migrator {
                 name: "m20261125_000009_agent_day",
                 sql: include_str!("m20261125_000009_agent_day.sql"),
             }),
+            Box::new(SqlMigration {
+                name: "m20261125_000011_session",
+                sql: include_str!("m20261125_000011_session.sql"),
+            }),
         ]
     }
 }

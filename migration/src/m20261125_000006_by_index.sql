@@ -5,6 +5,9 @@
 -- entries of one where another would have led to the task. So these indexes have a condition with their name in it, which
 -- the planner takes for none but itself: who states it in a query, gets the index of that name or none of them.
 --
+-- A condition by_index('none', …) leads nowhere: so says a statement that has the primary key, and must not be led
+-- astray by an index that seems to have but one entry.
+--
 -- (The functions that read the lines in their order say besides that they want no other: where few rows are expected,
 -- gathering and sorting them looks cheaper. What discourages that must not look like work that is worth compiling.)
 create function by_index(name text, condition boolean) returns boolean
@@ -60,3 +63,12 @@ drop index agent_task_queue_active_in_workspace;
 create index agent_task_queue_active_in_workspace
     on agent_task_queue (workspace_id, agent_id, status)
     where by_index('active', status in ('queued', 'dispatched', 'running'));
+
+-- What a cancel looks for.
+drop index agent_task_queue_active_by_comment, agent_task_queue_active_by_chat;
+create index agent_task_queue_active_by_comment
+    on agent_task_queue (trigger_comment_id)
+    where by_index('active_by_comment', status in ('queued', 'dispatched', 'running'));
+create index agent_task_queue_active_by_chat
+    on agent_task_queue (chat_session_id)
+    where by_index('active_by_chat', status in ('queued', 'dispatched', 'running'));

@@ -255,29 +255,42 @@ declare
     found agent_task_queue[] := '{}';
     worst agent_task_queue;
 begin
-    if p_only_agent_id is null then
-        found := array(
-            select front
-            from unnest(p_runtime_ids) as runtime (id)
-            cross join lateral task_claimable_at_the_front(runtime.id, p_passed_over, p_max) as front);
-        if not exists (select from unnest(found) as task where task.id is null) then
-            return query select * from task_agents_of_best(found, p_max);
-            return;
-        end if;
-        found := '{}';
+    if p_only_agent_id is not null then
+        return query
+            select p_only_agent_id
+            where p_only_agent_id <> all (p_passed_over)
+                and exists (
+                    select from unnest(p_runtime_ids) as runtime (id)
+                    cross join lateral task_next_claimable(runtime.id, p_only_agent_id) as claimable
+                    where claimable.id is not null);
+        return;
+    end if;
+    found := array(
+        select front
+        from unnest(p_runtime_ids) as runtime (id)
+        cross join lateral task_claimable_at_the_front(runtime.id, p_passed_over, p_max) as front);
+    if not exists (select from unnest(found) as task where task.id is null) then
+        return query select * from task_agents_of_best(found, p_max);
+        return;
     end if;
 
+    found := '{}';
     for waiting in
         select runtime.id as runtime_id, first.*
         from unnest(p_runtime_ids) as runtime (id)
         cross join lateral task_agents_waiting(runtime.id) as first
-        where (p_only_agent_id is null or first.agent_id = p_only_agent_id)
-            and first.agent_id <> all (p_passed_over)
+        where first.agent_id <> all (p_passed_over)
         order by first.priority desc, first.created_at, first.task_id
     loop
         if cardinality(found) >= p_max then
-            select t.* into worst from unnest(found) as t
-            order by t.priority desc, t.created_at, t.id
+            -- One task counts for each agent, though it may wait on several of the runtimes: its second may be held back
+            -- by its first. As long as there are too few agents, there is no worst, and the search goes on.
+            select best.* into worst
+            from (
+                select distinct on (t.agent_id) t.* from unnest(found) as t
+                order by t.agent_id, t.priority desc, t.created_at, t.id
+            ) as best
+            order by best.priority desc, best.created_at, best.id
             offset p_max - 1 limit 1;
             exit when (-worst.priority, worst.created_at, worst.id)
                 < (-waiting.priority, waiting.created_at, waiting.task_id);
@@ -291,3 +304,140 @@ begin
 end
 $$;
 
+
+-- Dispatches the best claimable task of agents that this transaction has locked; null where there is none.
+create function task_take(
+    p_runtime_ids uuid[], p_agent_ids uuid[], p_lease interval, p_request_id uuid
+) returns agent_task_queue
+language plpgsql volatile
+as $$
+declare
+    taken agent_task_queue;
+begin
+    -- MATERIALIZED, because a plain sub-select may be run more than once and lock more than its LIMIT.
+    with best as materialized (
+        select claimable.id
+        from unnest(p_runtime_ids) as runtime (id)
+        cross join unnest(p_agent_ids) as agent (id)
+        cross join lateral task_next_claimable(runtime.id, agent.id) as claimable
+        where claimable.id is not null
+        order by claimable.priority desc, claimable.created_at, claimable.id
+        limit 1
+    ), next as materialized (
+        select task.id
+        from best join agent_task_queue as task on task.id = best.id
+        where by_index('none', task.status = 'queued')
+        for no key update of task skip locked
+    )
+    update agent_task_queue as task
+    set status = 'dispatched',
+        dispatched_at = now(),
+        claim_token = gen_random_uuid(),
+        claim_expires_at = now() + p_lease,
+        claim_request_id = p_request_id,
+        deliveries = deliveries + 1
+    from next
+    where task.id = next.id and by_index('none', task.status = 'queued')
+    returning task.* into taken;
+    return taken;
+end
+$$;
+
+-- Hands out the best claimable tasks of runtimes that all belong to one daemon, which was found out before. The same
+-- request again gets the same tasks, for as long as that claim holds them.
+--
+-- Agents are chosen without locks and then locked, in the order of their ids. Every statement here sees what was
+-- committed before it began, so the tasks, chosen again after the lock, are chosen by all that the lock waited for: a
+-- lock inside the claiming statement would not do, because its snapshot predates the wait. What turns out to be in vain
+-- lets go of its locks, so that the next agents are again locked in order.
+create function task_claim(
+    p_runtime_ids uuid[], p_only_agent_id uuid, p_max integer, p_lease interval, p_request_id uuid
+) returns setof agent_task_queue
+language plpgsql volatile
+as $$
+declare
+    passed_over uuid[] := '{}';
+    agent_ids uuid[];
+    taken agent_task_queue;
+    taken_so_far integer := 0;
+begin
+    if p_request_id is not null then
+        -- A repetition that overtakes the first try waits for it here.
+        perform pg_advisory_xact_lock(hashtext('callboard claim'), hashtext(p_request_id::text));
+        return query
+            select * from agent_task_queue
+            where claim_request_id = p_request_id and runtime_id = any (p_runtime_ids)
+                and by_index('claim_request', status in ('dispatched', 'running'))
+                and (status = 'running' or claim_expires_at >= now())
+            order by priority desc, created_at, id;
+        if found then
+            return;
+        end if;
+    end if;
+    loop
+        agent_ids := array(select task_agents_to_claim(p_runtime_ids, p_only_agent_id, passed_over, p_max));
+        exit when cardinality(agent_ids) = 0;
+        begin
+            perform from agent where id = any (agent_ids) order by id for no key update;
+            for place in 1..p_max loop
+                taken := task_take(p_runtime_ids, agent_ids, p_lease, p_request_id);
+                exit when taken.id is null;
+                taken_so_far := taken_so_far + 1;
+                return next taken;
+            end loop;
+            exit when taken_so_far > 0;
+            -- Somebody else was faster with all of them.
+            raise exception using errcode = 'CB001', message = 'nothing taken';
+        exception when sqlstate 'CB001' then
+            passed_over := passed_over || agent_ids;
+        end;
+    end loop;
+end
+$$;
+
+-- Where queued tasks stand in the lines of their runtimes, from 1, those that are held back counted. The first is counted
+-- from the head of its line, every other from the one before: nobody counts the same tasks twice.
+create function task_positions(p_task_ids uuid[]) returns table (id uuid, "position" bigint)
+language sql stable
+as $$
+    with wanted as (
+        select task.id, task.runtime_id, task.priority, task.created_at,
+            lag(task.priority) over line as last_priority,
+            lag(task.created_at) over line as last_created_at,
+            lag(task.id) over line as last_id
+        from agent_task_queue as task
+        where task.id = any (p_task_ids) and by_index('none', task.status = 'queued')
+        window line as (partition by task.runtime_id order by task.priority desc, task.created_at, task.id)
+    ),
+    -- Each part is one stretch of the index.
+    stretch as (
+        select wanted.*, case when wanted.last_priority = wanted.priority then (
+                select count(*) from agent_task_queue as task
+                where task.runtime_id = wanted.runtime_id and by_index('line_of_runtime', task.status = 'queued')
+                    and task.priority = wanted.priority
+                    and (task.created_at, task.id) > (wanted.last_created_at, wanted.last_id)
+                    and (task.created_at, task.id) <= (wanted.created_at, wanted.id)
+            ) else (
+                select count(*) from agent_task_queue as task
+                where task.runtime_id = wanted.runtime_id and by_index('line_of_runtime', task.status = 'queued')
+                    and task.priority = wanted.last_priority
+                    and (task.created_at, task.id) > (wanted.last_created_at, wanted.last_id)
+            ) + (
+                select count(*) from agent_task_queue as task
+                where task.runtime_id = wanted.runtime_id and by_index('line_of_runtime', task.status = 'queued')
+                    and task.priority > wanted.priority
+                    and task.priority < coalesce(wanted.last_priority::bigint, 1::bigint << 32)
+            ) + (
+                select count(*) from agent_task_queue as task
+                where task.runtime_id = wanted.runtime_id and by_index('line_of_runtime', task.status = 'queued')
+                    and task.priority = wanted.priority
+                    and (task.created_at, task.id) <= (wanted.created_at, wanted.id)
+            ) end as length
+        from wanted
+    )
+    select stretch.id,
+        sum(stretch.length) over (
+            partition by stretch.runtime_id
+            order by stretch.priority desc, stretch.created_at, stretch.id)::bigint
+    from stretch
+$$;

@@ -2,13 +2,13 @@
 
 use entity::id::{AgentId, ChatSessionId, CommentId, IssueId, TaskId};
 use entity::task;
-use sea_orm::sea_query::{Expr, IntoCondition, Query};
+use sea_orm::sea_query::{Expr, ExprTrait, IntoCondition, Query};
 use sea_orm::{
     ActiveEnum, ColumnTrait, Condition, ConnectionTrait, DatabaseTransaction, EntityTrait,
     QueryFilter, Statement, raw_sql,
 };
 
-use super::{find, is_active, lock};
+use super::{active_by, find, is_active, lock};
 use crate::agent;
 use crate::auth::Viewer;
 use crate::error::{Error, Result};
@@ -25,7 +25,8 @@ pub async fn one(txn: &DatabaseTransaction, viewer: &Viewer, id: TaskId) -> Resu
         Postgres,
         r#"update agent_task_queue
            set status = 'cancelled', completed_at = now()
-           where id = {id} and workspace_id = {workspace_id} and status in ('queued', 'dispatched', 'running')
+           where id = {id} and workspace_id = {workspace_id}
+               and by_index('none', status in ('queued', 'dispatched', 'running'))
            returning *"#
     );
     match task::Entity::find()
@@ -59,8 +60,14 @@ impl Which {
                 .add(task::Column::IssueId.eq(issue_id))
                 .add_option(agent_id.map(|id| task::Column::AgentId.eq(id))),
             Self::OfAgent(id) => task::Column::AgentId.eq(id).into_condition(),
-            Self::OfTriggerComment(id) => task::Column::TriggerCommentId.eq(id).into_condition(),
-            Self::OfChatSession(id) => task::Column::ChatSessionId.eq(id).into_condition(),
+            Self::OfTriggerComment(id) => task::Column::TriggerCommentId
+                .eq(id)
+                .and(active_by("active_by_comment"))
+                .into_condition(),
+            Self::OfChatSession(id) => task::Column::ChatSessionId
+                .eq(id)
+                .and(active_by("active_by_chat"))
+                .into_condition(),
         }
     }
 }

@@ -137,7 +137,7 @@ async fn fail_one(
         r#"update agent_task_queue
            set status = 'failed', completed_at = now(), error = {error}, failure_reason = {reason}
            where id = {id} and workspace_id = {workspace_id} and status = {status}
-               and status in ('queued', 'dispatched', 'running')
+               and by_index('none', status in ('queued', 'dispatched', 'running'))
            returning *"#
     );
     Ok(task::Entity::find()

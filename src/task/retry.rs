@@ -4,7 +4,7 @@ use entity::id::TaskId;
 use entity::task;
 use sea_orm::{ConnectionTrait, DatabaseTransaction, EntityTrait, Statement, raw_sql};
 
-use super::{find, lock, session};
+use super::{find, lock};
 use crate::agent;
 use crate::auth::Viewer;
 use crate::error::{Error, Result};
@@ -85,7 +85,7 @@ async fn has_active_successor(txn: &DatabaseTransaction, task: &task::Model) -> 
         Postgres,
         r#"select id from agent_task_queue
            where parent_task_id = {id} and agent_id = {agent_id} and workspace_id = {workspace_id}
-               and status in ('queued', 'dispatched', 'running')
+               and by_index('active', status in ('queued', 'dispatched', 'running'))
            limit 1"#
     );
     Ok(txn.query_one_raw(statement).await?.is_some())
@@ -95,7 +95,6 @@ async fn has_active_successor(txn: &DatabaseTransaction, task: &task::Model) -> 
 async fn insert(txn: &DatabaseTransaction, parent: &task::Model) -> Result<Option<task::Model>> {
     let id = TaskId::generate();
     let (parent_id, workspace_id) = (parent.id, parent.workspace_id);
-    let afresh = session::spoils_session(parent);
     let statement: Statement = raw_sql!(
         Postgres,
         r#"insert into agent_task_queue (
@@ -103,9 +102,10 @@ async fn insert(txn: &DatabaseTransaction, parent: &task::Model) -> Result<Optio
                trigger_comment_id, trigger_summary, context, session_id, work_dir, attempt, max_attempts,
                parent_task_id, is_leader_task)
            select {id}, workspace_id, agent_id, runtime_id, issue_id, chat_session_id, autopilot_run_id, 'queued',
-               priority, trigger_comment_id, trigger_summary, context, case when not {afresh} then session_id end,
+               priority, trigger_comment_id, trigger_summary, context,
+               case when not task_spoils_session(parent) then session_id end,
                work_dir, attempt + 1, max_attempts, id, is_leader_task
-           from agent_task_queue
+           from agent_task_queue as parent
            where id = {parent_id} and workspace_id = {workspace_id}
            on conflict (issue_id, agent_id) where status in ('queued', 'dispatched') do nothing
            returning *"#

@@ -1,23 +1,16 @@
-//! The agent's own session: pinning it to a task, and finding the one to go on with.
+//! The agent's own session: pinning it to a task, and finding the last one of an issue. Which one a task goes on with is a
+//! rule of the database's.
 
 use entity::id::{AgentId, IssueId, RuntimeId, WorkspaceId};
 use entity::task;
 use sea_orm::{
-    ColumnTrait, ConnectionTrait, DatabaseTransaction, EntityTrait, FromQueryResult, QueryFilter,
-    Statement, raw_sql,
+    ConnectionTrait, DatabaseTransaction, EntityTrait, FromQueryResult, Statement, raw_sql,
 };
 
 use super::{Claim, find_of_daemon};
 use crate::auth::Viewer;
 use crate::error::{Error, Result};
 use crate::limits;
-
-/// The failures after which a conversation is beyond repair.
-const SPOILING_REASONS: [&str; 3] = [
-    "iteration_limit",
-    "agent_fallback_message",
-    "api_invalid_request",
-];
 
 /// A session that can be gone on with.
 #[derive(Clone, Debug, PartialEq, Eq, FromQueryResult)]
@@ -48,7 +41,8 @@ pub async fn pin(
         Postgres,
         r#"update agent_task_queue
            set session_id = coalesce({session_id}, session_id), work_dir = coalesce({work_dir}, work_dir)
-           where id = {task_id} and workspace_id = {workspace_id} and status in ('dispatched', 'running')
+           where id = {task_id} and workspace_id = {workspace_id}
+               and by_index('none', status in ('dispatched', 'running'))
                and claim_token is not distinct from {token}
            returning *"#
     );
@@ -59,59 +53,8 @@ pub async fn pin(
         .ok_or(Error::ClaimConflict)
 }
 
-/// The session that a claimed task goes on with: the last one of its agent on its issue, or the one that a retry
-/// brought along, if it was made on the same runtime and the task does not ask for a fresh one.
-pub async fn to_resume(db: &impl ConnectionTrait, task: &task::Model) -> Result<Option<Session>> {
-    if task.force_fresh_session {
-        return Ok(None);
-    }
-    let last = match task.issue_id {
-        Some(issue_id) => last(db, task.workspace_id, task.agent_id, issue_id).await?,
-        None => None,
-    };
-    let session = match last {
-        Some(last) => Some(last),
-        None => brought_along(db, task).await?,
-    };
-    Ok(session.filter(|session| session.runtime_id == task.runtime_id))
-}
-
-/// The session that a retry brought along from the try before. One that is spoilt is not handed on to begin with; this
-/// looks again because retries are put on the board by plain SQL too.
-async fn brought_along(db: &impl ConnectionTrait, task: &task::Model) -> Result<Option<Session>> {
-    let Some(session_id) = task.session_id.clone() else {
-        return Ok(None);
-    };
-    if let Some(id) = task.parent_task_id {
-        let parent = task::Entity::find_by_id(id)
-            .filter(task::Column::WorkspaceId.eq(task.workspace_id))
-            .one(db)
-            .await?;
-        if parent.is_some_and(|parent| spoils_session(&parent)) {
-            return Ok(None);
-        }
-    }
-    Ok(Some(Session {
-        session_id,
-        work_dir: task.work_dir.clone(),
-        runtime_id: task.runtime_id,
-    }))
-}
-
-/// Whether a task ended in a way that would poison whoever resumes its session; the rule of [`last`].
-pub(crate) fn spoils_session(task: &task::Model) -> bool {
-    let reason = task.failure_reason.as_deref().unwrap_or_default();
-    let error = task
-        .error
-        .as_deref()
-        .unwrap_or_default()
-        .to_ascii_lowercase();
-    SPOILING_REASONS.contains(&reason)
-        || error.contains("400") && error.contains("invalid_request_error")
-}
-
-/// The session of the agent's last finished task on the issue, except where it ended in a way that would poison
-/// whoever resumes it.
+/// The session of the agent's last finished task on the issue, except where it ended in a way that would poison whoever
+/// resumes it.
 pub async fn last(
     db: &impl ConnectionTrait,
     workspace_id: WorkspaceId,
@@ -120,18 +63,7 @@ pub async fn last(
 ) -> Result<Option<Session>> {
     let statement: Statement = raw_sql!(
         Postgres,
-        r#"select session_id, work_dir, runtime_id
-           from agent_task_queue
-           where agent_id = {agent_id} and issue_id = {issue_id} and workspace_id = {workspace_id}
-               and session_id is not null
-               and (status = 'completed'
-                    or status = 'failed'
-                        and coalesce(failure_reason, '')
-                            not in ('iteration_limit', 'agent_fallback_message', 'api_invalid_request')
-                        and not (coalesce(error, '') ilike '%400%'
-                                 and coalesce(error, '') ilike '%invalid_request_error%'))
-           order by coalesce(completed_at, started_at, dispatched_at, created_at) desc
-           limit 1"#
+        "select * from task_last_session({workspace_id}, {agent_id}, {issue_id})"
     );
     Ok(Session::find_by_statement(statement).one(db).await?)
 }

@@ -60,7 +60,7 @@ pub async fn complete(
                result = {result},
                session_id = coalesce({session_id}, session_id),
                work_dir = coalesce({work_dir}, work_dir)
-           where id = {task_id} and workspace_id = {workspace_id} and status = 'running'
+           where id = {task_id} and workspace_id = {workspace_id} and by_index('none', status = 'running')
                and claim_token is not distinct from {token}
            returning *"#
     );
@@ -117,7 +117,8 @@ pub async fn fail(
                failure_reason = coalesce({failure_reason}, 'agent_error'),
                session_id = coalesce({session_id}, session_id),
                work_dir = coalesce({work_dir}, work_dir)
-           where id = {task_id} and workspace_id = {workspace_id} and status in ('dispatched', 'running')
+           where id = {task_id} and workspace_id = {workspace_id}
+               and by_index('none', status in ('dispatched', 'running'))
                and claim_token is not distinct from {token}
            returning *"#
     );

@@ -27,7 +27,7 @@ pub async fn start(
         Postgres,
         r#"update agent_task_queue
            set status = 'running', started_at = coalesce(started_at, now()), claim_expires_at = null
-           where id = {task_id} and workspace_id = {workspace_id} and status = 'dispatched'
+           where id = {task_id} and workspace_id = {workspace_id} and by_index('none', status = 'dispatched')
                and claim_token is not distinct from {token}
                and ({token} is null or claim_expires_at >= now())
            returning *"#
@@ -42,7 +42,8 @@ pub async fn start(
     let statement: Statement = raw_sql!(
         Postgres,
         r#"select * from agent_task_queue
-           where id = {task_id} and workspace_id = {workspace_id} and status = 'running' and claim_token = {token}"#
+           where id = {task_id} and workspace_id = {workspace_id}
+               and by_index('none', status = 'running') and claim_token = {token}"#
     );
     task::Entity::find()
         .from_raw_sql(statement)

@@ -48,7 +48,8 @@ pub async fn report_progress(
         r#"update agent_task_queue
            set progress_summary = {summary}, progress_step = {step}, progress_total = {total},
                progress_at = clock_timestamp()
-           where id = {task_id} and workspace_id = {workspace_id} and status in ('dispatched', 'running')
+           where id = {task_id} and workspace_id = {workspace_id}
+               and by_index('none', status in ('dispatched', 'running'))
                and claim_token is not distinct from {token}
            returning *"#
     );

@@ -47,16 +47,7 @@ pub async fn of_tasks(
     let ids: Vec<Uuid> = tasks.iter().map(|id| id.0).collect();
     let statement: Statement = raw_sql!(
         Postgres,
-        r#"select task.id, 1 + (
-                   select count(*) from agent_task_queue as ahead
-                   where ahead.runtime_id = task.runtime_id
-                       and by_index('line_of_runtime', ahead.status = 'queued')
-                       and (ahead.priority > task.priority
-                            or ahead.priority = task.priority
-                                and (ahead.created_at, ahead.id) < (task.created_at, task.id))
-               ) as position
-           from agent_task_queue as task
-           where task.id = any({ids}) and task.status = 'queued'"#
+        "select * from task_positions({ids})"
     );
     let places = Place::find_by_statement(statement).all(db).await?;
     let statement: Statement = raw_sql!(

@@ -329,10 +329,7 @@ impl DaemonMutation {
 /// Takes back what the runtimes did not start in time, then claims.
 async fn claim(ctx: &Context<'_>, request: &Request) -> Result<Vec<TaskClaim>> {
     let (board, viewer) = (context::board(ctx)?, context::viewer(ctx)?);
-    claim::requeue_expired(&board.writer, viewer, &board.settings, &request.runtime_ids).await?;
-    let txn = board.writer.begin().await?;
-    let claimed = claim::claim(&txn, viewer, &board.settings, request).await?;
-    txn.commit().await?;
+    let claimed = claim::claim(&board.writer, viewer, &board.settings, request).await?;
     Ok(claimed
         .into_iter()
         .map(TaskClaim::try_from)

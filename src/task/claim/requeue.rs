@@ -4,27 +4,21 @@ use entity::id::{AgentId, RuntimeId};
 use sea_orm::{ConnectionTrait, DatabaseTransaction, Statement, raw_sql};
 
 use super::uuids;
-use crate::auth::{Daemon, Viewer};
+use crate::auth::Daemon;
 use crate::db::Writer;
 use crate::error::Result;
 use crate::settings::Settings;
 use crate::task::lock;
 
 /// Puts the expired leases of the daemon's runtimes back on the board: by asking for work, it shows that it lives. A task
-/// that was handed out too often fails instead. Looks before it writes, because almost every claim finds nothing here.
-pub async fn requeue_expired(
+/// that was handed out too often fails instead. In a transaction of its own: it locks agents, and so does the claim, each
+/// in one order from the first to the last.
+pub(super) async fn requeue_expired(
     writer: &Writer,
-    viewer: &Viewer,
+    daemon: &Daemon,
     settings: &Settings,
     runtimes: &[RuntimeId],
 ) -> Result<()> {
-    let daemon = viewer.require_daemon()?;
-    if agents_with_expired(writer.db(), daemon, runtimes, 1)
-        .await?
-        .is_empty()
-    {
-        return Ok(());
-    }
     let txn = writer.begin().await?;
     let agents = agents_with_expired(&*txn, daemon, runtimes, settings.requeue_batch).await?;
     lock::agents(&txn, &agents).await?;
@@ -93,7 +87,8 @@ async fn requeue(
                claim_expires_at = null,
                claim_request_id = null
            from expired
-           where task.id = expired.id and task.status = 'dispatched' and task.claim_expires_at < now()"#
+           where task.id = expired.id
+               and by_index('none', task.status = 'dispatched') and task.claim_expires_at < now()"#
     );
     txn.execute_raw(statement).await?;
     Ok(())
