@@ -213,8 +213,14 @@ begin
         order by first.priority desc, first.created_at, first.task_id
     loop
         if cardinality(found) >= p_max then
-            select t.* into worst from unnest(found) as t
-            order by t.priority desc, t.created_at, t.id
+            -- One task counts for each agent, though it may wait on several of the runtimes: its second may be held back
+            -- by its first. As long as there are too few agents, there is no worst, and the search goes on.
+            select best.* into worst
+            from (
+                select distinct on (t.agent_id) t.* from unnest(found) as t
+                order by t.agent_id, t.priority desc, t.created_at, t.id
+            ) as best
+            order by best.priority desc, best.created_at, best.id
             offset p_max - 1 limit 1;
             exit when (-worst.priority, worst.created_at, worst.id)
                 < (-waiting.priority, waiting.created_at, waiting.task_id);
