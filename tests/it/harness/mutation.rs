@@ -30,6 +30,9 @@ impl Client {
                 "$issueId: UUID!, $agentId: UUID",
                 "issueId: $issueId, agentId: $agentId",
             ),
+            "cancelByAgent" => ("$agentId: UUID!", "agentId: $agentId"),
+            "cancelByTriggerComment" => ("$commentId: UUID!", "commentId: $commentId"),
+            "cancelByChatSession" => ("$chatSessionId: UUID!", "chatSessionId: $chatSessionId"),
             "deregisterRuntime" | "archiveAgent" | "restoreAgent" => ("$id: UUID!", "id: $id"),
             "updateAgent" => (
                 "$id: UUID!, $input: UpdateAgentInput!",
