@@ -70,6 +70,7 @@ async fn archive_locked(
     agents: &[agent::Model],
 ) -> Result<Vec<agent::Model>> {
     let ids: Vec<AgentId> = agents.iter().map(|agent| agent.id).collect();
+    lock::agents_from_enqueues(txn, &ids).await?;
     let workspaces: Vec<Uuid> = agents.iter().map(|agent| agent.workspace_id.0).collect();
     let (bound, archived_by) = (lock::uuids(&ids), viewer.member_id());
     let statement: Statement = raw_sql!(

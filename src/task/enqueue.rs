@@ -2,12 +2,13 @@
 
 use entity::id::{AgentId, AutopilotRunId, ChatSessionId, CommentId, IssueId, TaskId};
 use entity::{agent, task};
-use sea_orm::{DatabaseTransaction, EntityTrait, Statement, raw_sql};
+use sea_orm::sea_query::LockType;
+use sea_orm::{DatabaseTransaction, EntityTrait, QueryFilter, QuerySelect, Statement, raw_sql};
 use serde_json::{Value, json};
 
 use crate::auth::Viewer;
 use crate::error::{Error, Result};
-use crate::{agent as agents, limits};
+use crate::limits;
 
 /// A task to be put on the board.
 #[derive(Clone, Debug)]
@@ -80,7 +81,12 @@ pub struct Enqueued {
 pub async fn enqueue(txn: &DatabaseTransaction, viewer: &Viewer, new: NewTask) -> Result<Enqueued> {
     viewer.require_host()?;
     new.check()?;
-    let agent = agents::find(txn, viewer, new.agent_id)
+    // Held until the task is on the board, so that whoever archives the agent meanwhile waits, and takes it off again. No
+    // other verb waits for this, nor this for any other.
+    let agent = agent::Entity::find_by_id(new.agent_id)
+        .filter(viewer.agents())
+        .lock(LockType::KeyShare)
+        .one(txn)
         .await?
         .ok_or(Error::NotFound("agent"))?;
     if agent.archived_at.is_some() {

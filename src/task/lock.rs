@@ -27,6 +27,21 @@ pub(crate) async fn agent(txn: &DatabaseTransaction, id: AgentId) -> Result<()> 
     agents(txn, &[id]).await
 }
 
+/// Waits for those who are putting work on the board for agents that this transaction has locked, and keeps others from
+/// it to the end.
+pub(crate) async fn agents_from_enqueues(
+    txn: &DatabaseTransaction,
+    agents: &[AgentId],
+) -> Result<()> {
+    let ids = uuids(agents);
+    let statement: Statement = raw_sql!(
+        Postgres,
+        "select id from agent where id = any({ids}) order by id for update"
+    );
+    txn.query_all_raw(statement).await?;
+    Ok(())
+}
+
 /// The agents that a statement names in its only column.
 pub(crate) async fn ids(db: &impl ConnectionTrait, statement: Statement) -> Result<Vec<AgentId>> {
     let rows = db.query_all_raw(statement).await?;

@@ -1,10 +1,14 @@
 //! Changing, archiving and restoring agents.
 
+use std::pin::pin;
+
+use entity::id::TaskId;
 use entity::member::Role;
+use futures::future::{Either, select};
 use serde_json::{Value, json};
 use uuid::Uuid;
 
-use crate::harness::{TestApp, World};
+use crate::harness::{TestApp, World, uuid};
 
 #[tokio::test]
 async fn what_is_absent_is_kept_and_null_clears_what_can_be_null() {
@@ -106,6 +110,39 @@ async fn archiving_takes_an_agents_work_off_the_board_and_restoring_does_not_put
         .refused("restoreAgent", json!({"id": agent.0}))
         .await;
     assert_eq!(refused, "FAILED_PRECONDITION");
+}
+
+#[tokio::test]
+async fn work_that_comes_while_an_agent_is_archived_is_taken_off_too() {
+    let app = TestApp::start().await;
+    let world = World::new(&app).await;
+    let agent = world.agent(1).await;
+    let issue = Uuid::new_v4();
+    // Somebody else is putting a task of the issue on the board, and the enqueue waits to see what becomes of that.
+    let slot = app
+        .database
+        .hold(&format!(
+            "insert into agent_task_queue (agent_id, runtime_id, issue_id) values ('{agent}', '{}', '{issue}')",
+            world.runtime_id
+        ))
+        .await;
+    let given = json!({"agentId": agent.0, "issueId": issue});
+    let enqueue = world.host.mutate("enqueueTask", given);
+    let (enqueued, archived) = tokio::join!(enqueue, async {
+        app.database.until_waiting(1).await;
+        let mut archive = pin!(world.host.mutate("archiveAgent", json!({"id": agent.0})));
+        let waits = pin!(app.database.until_waiting(2));
+        // It is through, or waits for the enqueue.
+        let begun = select(archive.as_mut(), waits).await;
+        slot.roll_back().await;
+        match begun {
+            Either::Left((archived, _)) => archived,
+            Either::Right(((), archive)) => archive.await,
+        }
+    });
+    assert_ne!(archived.unwrap()["archivedAt"], Value::Null);
+    let task = TaskId(uuid(&enqueued.unwrap()["task"]["id"]));
+    assert_eq!(world.status(task).await, "CANCELLED");
 }
 
 #[tokio::test]

@@ -159,3 +159,23 @@ async fn a_runtime_that_is_off_line_is_given_nothing_until_it_is_heard_of() {
         .unwrap();
     assert_eq!(world.claim().await.unwrap().task_id, task);
 }
+
+#[tokio::test]
+async fn an_agent_that_waits_on_two_runtimes_does_not_stand_in_for_another() {
+    let app = TestApp::start().await;
+    let world = World::new(&app).await;
+    let other = world.second_runtime("codex").await;
+    let moved = world.agent(1).await;
+    let first = world.enqueue(moved, json!({"priority": 9})).await;
+    app.database.move_agent(moved, other).await;
+    world.enqueue(moved, json!({"priority": 8})).await;
+    let agent = world.agent(1).await;
+    let second = world.enqueue(agent, json!({})).await;
+
+    // The agent that was moved is first in both lines, and may do one task at a time.
+    let given = json!({"runtimeIds": [world.runtime_id.0, other.0], "max": 2});
+    let claims = world.daemon.mutate("claimTasks", given).await.unwrap();
+    let claims = claims.as_array().unwrap().iter().map(Claim::of);
+    let tasks: Vec<_> = claims.map(|claim| claim.task_id).collect();
+    assert_eq!(tasks, [first, second]);
+}

@@ -58,6 +58,12 @@ mod start;
 
 mod storm;
 
+mod chance;
+mod crowd;
+mod deadlock;
+mod interleaving;
+mod model;
+
 mod transcript;
 
 mod agent_change;

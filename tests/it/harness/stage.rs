@@ -32,6 +32,9 @@ impl Held {
     }
 }
 
+/// How many sessions of this database wait for a lock.
+const WAITING: &str = "select count(*) from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock'";
+
 impl TestDatabase {
     /// A transaction that has run a statement and is not over.
     pub(crate) async fn hold(&self, sql: &str) -> Held {
@@ -72,13 +75,21 @@ impl TestDatabase {
         answers
     }
 
+    /// Waits until those who wait for a lock are the same number for a few looks: whoever comes has come, or nearly.
+    pub(crate) async fn until_nobody_else_waits(&self) {
+        let (mut before, mut looks) = (-1, 0);
+        while looks < 3 {
+            let waiting = self.count(WAITING).await;
+            looks = if waiting == before { looks + 1 } else { 0 };
+            before = waiting;
+        }
+    }
+
     /// Waits until so many sessions of this database wait for a lock.
     pub(crate) async fn until_waiting(&self, sessions: usize) {
         let deadline = Instant::now() + PATIENCE;
         loop {
-            let sql = "select count(*) from pg_stat_activity
-                       where datname = current_database() and wait_event_type = 'Lock'";
-            let waiting = usize::try_from(self.count(sql).await).unwrap();
+            let waiting = usize::try_from(self.count(WAITING).await).unwrap();
             if waiting >= sessions {
                 return;
             }
