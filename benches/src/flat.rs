@@ -1,0 +1,172 @@
+//! The case `flat`: what a call costs on a large board against a small one.
+//!
+//! The boards differ in what has finished and in what waits. They have the same agents, and as many of these have work
+//! waiting, because the cost of a claim may depend on that. Rounds go from board to board, so that whatever else the
+//! machine does meets them alike.
+
+mod boards;
+mod call;
+mod found;
+
+use std::path::PathBuf;
+
+use clap::Args;
+use tokio::time::Instant;
+
+use crate::life::Step;
+use crate::plans;
+use crate::postgres::Postgres;
+use crate::report::Report;
+
+use boards::Subject;
+use call::{CALLS, Call};
+use found::Found;
+
+/// How much to measure.
+#[derive(Args, Debug)]
+pub(crate) struct FlatArgs {
+    /// How often the boards are gone through.
+    #[arg(long, default_value_t = 5)]
+    rounds: u32,
+    /// How often a call is made in each round.
+    #[arg(long, default_value_t = 20)]
+    calls: u32,
+    /// How many agents each board has, all on one runtime.
+    #[arg(long, default_value_t = 1000)]
+    agents: u32,
+    /// How many of the agents have tasks waiting.
+    #[arg(long, default_value_t = 400)]
+    waiting_agents: u32,
+    /// How many tasks the small board has.
+    #[arg(long, default_value_t = 1000)]
+    small: u32,
+    /// How many finished tasks the large boards have.
+    #[arg(long, default_value_t = 1_000_000)]
+    finished: u32,
+    /// How many tasks wait at the head of the large boards' lines and cannot be claimed.
+    #[arg(long, default_value_t = 99_000)]
+    blocked: u32,
+    /// Which calls, by a part of their names; all where it is absent.
+    #[arg(long)]
+    only: Option<String>,
+}
+
+impl FlatArgs {
+    /// Loads the boards, measures, and reports.
+    pub(crate) async fn run(
+        self,
+        postgres: &Postgres,
+        file: Option<PathBuf>,
+    ) -> anyhow::Result<()> {
+        let mut report = Report::new("flat", postgres.version().await?);
+        report.condition("agents, all on one runtime", &self.agents);
+        report.condition("of these with tasks waiting", &self.waiting_agents);
+        report.condition("tasks on the small board", &self.small);
+        report.condition("finished tasks on the large boards", &self.finished);
+        report.condition("tasks blocked at the head", &self.blocked);
+        report.condition("rounds", &self.rounds);
+        report.condition("calls in a round", &self.calls);
+
+        let began = Instant::now();
+        let subjects = boards::load(postgres, &self).await?;
+        report.condition("seconds of loading", &began.elapsed().as_secs());
+        let mut found = Found::default();
+        for subject in &subjects {
+            // Caches and prepared statements are there before the first round.
+            self.round(subject, 2, None).await?;
+        }
+        for round in 0..self.rounds {
+            for subject in &subjects {
+                subject.board.heartbeat().await?;
+                self.round(subject, self.calls, Some((&mut found, round)))
+                    .await?;
+            }
+        }
+        for subject in &subjects {
+            self.explain(postgres, subject, &mut found).await?;
+        }
+        found.report(&subjects, &mut report)?;
+        for subject in subjects {
+            subject.board.server.stop().await?;
+        }
+        report.finish(file)
+    }
+
+    /// Makes every call so many times.
+    async fn round(
+        &self,
+        subject: &Subject,
+        times: u32,
+        mut found: Option<(&mut Found, u32)>,
+    ) -> anyhow::Result<()> {
+        let mut note = |name, time| {
+            if let Some((found, round)) = &mut found {
+                found.time(name, subject.name, *round, time);
+            }
+        };
+        for _ in 0..times {
+            let mut life = subject.life();
+            for step in self.steps() {
+                let began = Instant::now();
+                life.make(step).await?;
+                note(step.name(), began.elapsed());
+            }
+        }
+        for call in self.calls_on(subject) {
+            for _ in 0..times {
+                let began = Instant::now();
+                call.make(subject).await?;
+                note(call.name, began.elapsed());
+            }
+        }
+        Ok(())
+    }
+
+    /// Finds out which statements are behind the calls, and what they touch.
+    async fn explain(
+        &self,
+        postgres: &Postgres,
+        subject: &Subject,
+        found: &mut Found,
+    ) -> anyhow::Result<()> {
+        // More often than a statement is planned anew for each execution; the last time is kept.
+        const TIMES: u32 = 8;
+        let log = postgres.log();
+        let explained = subject.explained(postgres).await?;
+        explained.board.heartbeat().await?;
+        for _ in 0..TIMES {
+            let mut life = explained.life();
+            for step in self.steps() {
+                let position = plans::end(&log)?;
+                life.make(step).await?;
+                found.statements(step.name(), subject.name, plans::since(&log, position)?);
+            }
+        }
+        for call in self.calls_on(subject) {
+            for _ in 0..TIMES {
+                let position = plans::end(&log)?;
+                call.make(&explained).await?;
+                found.statements(call.name, subject.name, plans::since(&log, position)?);
+            }
+        }
+        explained.board.server.stop().await
+    }
+
+    /// The life of a task, all of it or nothing.
+    fn steps(&self) -> impl Iterator<Item = Step> {
+        let wanted = Step::ALL.iter().any(|step| self.wants(step.name()));
+        Step::ALL.into_iter().filter(move |_| wanted)
+    }
+
+    fn calls_on(&self, subject: &Subject) -> impl Iterator<Item = &'static Call> {
+        let lists_what_waits = subject.lists_what_waits;
+        CALLS
+            .iter()
+            .filter(move |call| call.on_all || !lists_what_waits)
+            .filter(|call| self.wants(call.name))
+    }
+
+    fn wants(&self, name: &str) -> bool {
+        self.only.as_ref().is_none_or(|only| name.contains(only))
+    }
+}
