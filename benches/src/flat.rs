@@ -14,7 +14,7 @@ use clap::Args;
 use tokio::time::Instant;
 
 use crate::life::Step;
-use crate::plans;
+use crate::plans::{self, Explained};
 use crate::postgres::Postgres;
 use crate::report::Report;
 
@@ -83,7 +83,10 @@ impl FlatArgs {
             }
         }
         for subject in &subjects {
-            self.explain(postgres, subject, &mut found).await?;
+            for explained in [Explained::Sent, Explained::All] {
+                self.explain(postgres, subject, explained, &mut found)
+                    .await?;
+            }
         }
         found.report(&subjects, &mut report)?;
         for subject in subjects {
@@ -127,29 +130,38 @@ impl FlatArgs {
         &self,
         postgres: &Postgres,
         subject: &Subject,
+        explained: Explained,
         found: &mut Found,
     ) -> anyhow::Result<()> {
         // More often than a statement is planned anew for each execution; the last time is kept.
         const TIMES: u32 = 8;
         let log = postgres.log();
-        let explained = subject.explained(postgres).await?;
-        explained.board.heartbeat().await?;
+        let again = subject.explained(postgres, explained).await?;
+        again.board.heartbeat().await?;
         for _ in 0..TIMES {
-            let mut life = explained.life();
+            let mut life = again.life();
             for step in self.steps() {
                 let position = plans::end(&log)?;
                 life.make(step).await?;
-                found.statements(step.name(), subject.name, plans::since(&log, position)?);
+                found.statements(
+                    (step.name(), subject.name),
+                    explained,
+                    plans::since(&log, position)?,
+                );
             }
         }
         for call in self.calls_on(subject) {
             for _ in 0..TIMES {
                 let position = plans::end(&log)?;
-                call.make(&explained).await?;
-                found.statements(call.name, subject.name, plans::since(&log, position)?);
+                call.make(&again).await?;
+                found.statements(
+                    (call.name, subject.name),
+                    explained,
+                    plans::since(&log, position)?,
+                );
             }
         }
-        explained.board.server.stop().await
+        again.board.server.stop().await
     }
 
     /// The life of a task, all of it or nothing.

@@ -6,7 +6,6 @@
 //! copy of the same board.
 
 mod holder;
-mod load;
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -15,13 +14,13 @@ use clap::Args;
 
 use crate::board::{self, Board};
 use crate::life::{Life, Step};
-use crate::plans::{self, Statements};
+use crate::lives::{self, Lived, Part};
+use crate::plans::{self, Explained, Statements};
 use crate::postgres::{self, Postgres};
 use crate::report::{Cell, Report, Row, Table, columns};
 use crate::server::Server;
 
 use holder::Holder;
-use load::Lived;
 
 /// How much to measure.
 #[derive(Args, Debug)]
@@ -49,6 +48,8 @@ struct Ran {
     holder: Holder,
     lived: Lived,
     dead_rows: i64,
+    /// By step.
+    sent: Vec<(Step, Statements)>,
     claim: Statements,
 }
 
@@ -122,8 +123,10 @@ impl HeldArgs {
         let board = Board::open(postgres, database).await?;
         let held = holder.begin(postgres, database).await?;
         let part = Duration::from_secs(self.seconds.into()) / self.parts;
-        let lived = load::live(&board, part, self.parts).await?;
-        let claim = explained_claim(postgres, &board).await?;
+        let lived = lives::live(&board, part, self.parts).await?;
+        let sent = explained_life(postgres, &board, Explained::Sent).await?;
+        let all = explained_life(postgres, &board, Explained::All).await?;
+        let claim = of_step(&all, Step::Claim).cloned().unwrap_or_default();
         let mut connection = postgres.connect(database).await?;
         let dead_rows = sqlx::query_scalar(
             "select n_dead_tup from pg_stat_user_tables where relname = 'agent_task_queue'",
@@ -136,6 +139,7 @@ impl HeldArgs {
             holder,
             lived,
             dead_rows,
+            sent,
             claim,
         })
     }
@@ -165,10 +169,18 @@ impl HeldArgs {
                 "the median time of a claim, over HTTP, in the first part",
             ),
             ("claim ms last", "the same in the last part"),
+            ("lives", "how many tasks were completed in the whole run"),
             (
                 "dead rows",
                 "of the queue's table at the end, as Postgres counts them",
             ),
+            (
+                "enqueue",
+                "pages of 8 KiB that the call's statements touch at the end, triggers left out",
+            ),
+            ("claim", "the same of a claim"),
+            ("start", "the same of a start"),
+            ("complete", "the same of a completion"),
         ]));
         let free = runs
             .first()
@@ -180,15 +192,19 @@ impl HeldArgs {
                 .map(|one| Cell::Number(one.rate(part)))
                 .collect();
             let first = parts.first().map_or(f64::NAN, |one| one.rate(part));
-            let claim =
-                |part: Option<&load::Part>| part.map_or(f64::NAN, |one| one.claims.median());
+            let claim = |part: Option<&Part>| part.map_or(f64::NAN, |one| one.claims.median());
             cells.extend([
                 Cell::Number(lived.last_rate(part) / first),
                 Cell::Number(lived.last_rate(part) / free),
                 Cell::Number(claim(parts.first())),
                 Cell::Number(claim(parts.last())),
+                Cell::Text(lived.lives().to_string()),
                 Cell::Text(run.dead_rows.to_string()),
             ]);
+            cells.extend(Step::ALL.map(|step| {
+                let pages = of_step(&run.sent, step).map_or(0, Statements::pages);
+                Cell::Text(pages.to_string())
+            }));
             Row {
                 name: run.holder.name().to_owned(),
                 meaning: run.holder.meaning().to_owned(),
@@ -203,28 +219,37 @@ impl HeldArgs {
     }
 }
 
-/// The statements of a claim at the end of a run.
-async fn explained_claim(postgres: &Postgres, board: &Board) -> anyhow::Result<Statements> {
+/// The statements of a life at the end of a run.
+async fn explained_life(
+    postgres: &Postgres,
+    board: &Board,
+    explained: Explained,
+) -> anyhow::Result<Vec<(Step, Statements)>> {
+    // More often than a statement is planned anew for each execution; the last time is kept.
     const TIMES: u32 = 8;
-    let server = Server::start_explained(postgres, &board.database).await?;
+    let server = Server::start_explained(postgres, &board.database, explained).await?;
     let mut runtime = board.runtime()?.clone();
     runtime.daemon = runtime.daemon.at(server.address)?;
     let host = board.host.at(server.address)?;
     let agent = runtime.agents.first().copied().unwrap_or_default();
     let log = postgres.log();
-    let mut statements = Statements::default();
+    let mut statements = Vec::new();
     for _ in 0..TIMES {
+        statements.clear();
         let mut life = Life::new(&host, &runtime, agent);
         for step in Step::ALL {
             let position = plans::end(&log)?;
             life.make(step).await?;
-            if step == Step::Claim {
-                statements = plans::since(&log, position)?;
-            }
+            statements.push((step, plans::since(&log, position)?));
         }
     }
     server.stop().await?;
     Ok(statements)
+}
+
+fn of_step(statements: &[(Step, Statements)], step: Step) -> Option<&Statements> {
+    let found = statements.iter().find(|(other, _)| *other == step);
+    found.map(|(_, statements)| statements)
 }
 
 /// The statements of a claim that touch more than in the run with nobody in the way.

@@ -8,8 +8,11 @@ mod client;
 mod flat;
 mod held;
 mod life;
+mod lives;
 mod plans;
 mod postgres;
+mod processor;
+mod queue;
 mod report;
 mod sample;
 mod server;
@@ -51,6 +54,8 @@ enum Case {
     Flat(flat::FlatArgs),
     /// What a transaction that stays open costs everyone else.
     Held(held::HeldArgs),
+    /// How many tasks live through GraphQL in a second, against the same statements by pgbench.
+    Queue(queue::QueueArgs),
 }
 
 #[tokio::main]
@@ -76,5 +81,6 @@ async fn run(case: Case, postgres: &Postgres, file: Option<PathBuf>) -> anyhow::
     match case {
         Case::Flat(args) => args.run(postgres, file).await,
         Case::Held(args) => args.run(postgres, file).await,
+        Case::Queue(args) => args.run(postgres, file).await,
     }
 }

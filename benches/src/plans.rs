@@ -4,6 +4,7 @@
 use std::io::{Read, Seek, SeekFrom};
 use std::path::Path;
 
+use clap::ValueEnum;
 use serde_json::{Value, json};
 use sqlx::postgres::PgConnectOptions;
 
@@ -18,16 +19,31 @@ const BACKGROUND: [&str; 7] = [
     "tasks_",
 ];
 
-/// Lets Postgres write the plan of every statement of a connection to its log.
-pub(crate) fn explained(options: PgConnectOptions) -> PgConnectOptions {
-    options.options([
-        ("session_preload_libraries", "auto_explain"),
-        ("auto_explain.log_min_duration", "0"),
-        ("auto_explain.log_analyze", "on"),
-        ("auto_explain.log_buffers", "on"),
-        ("auto_explain.log_nested_statements", "on"),
-        ("auto_explain.log_format", "json"),
-    ])
+/// Which statements Postgres explains.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, ValueEnum)]
+pub(crate) enum Explained {
+    /// Those that the server sends: what they touch is all that a call touches, except by triggers.
+    Sent,
+    /// Those within functions and triggers too.
+    All,
+}
+
+impl Explained {
+    /// Lets Postgres write the plans of a connection's statements to its log.
+    pub(crate) fn on(self, options: PgConnectOptions) -> PgConnectOptions {
+        let nested = match self {
+            Self::Sent => "off",
+            Self::All => "on",
+        };
+        options.options([
+            ("session_preload_libraries", "auto_explain"),
+            ("auto_explain.log_min_duration", "0"),
+            ("auto_explain.log_analyze", "on"),
+            ("auto_explain.log_buffers", "on"),
+            ("auto_explain.log_nested_statements", nested),
+            ("auto_explain.log_format", "json"),
+        ])
+    }
 }
 
 /// One execution of a statement.
@@ -67,7 +83,7 @@ impl Statement {
 /// The statements of a call, each once, in the order in which they first ended: those within a function before the one
 /// that called it.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Statements(pub(crate) Vec<Statement>);
+pub(crate) struct Statements(Vec<Statement>);
 
 impl Statements {
     /// From how many pages on a statement is of interest.
@@ -88,6 +104,11 @@ impl Statements {
                 statement.pages >= Self::LEAST_PAGES && statement.pages >= Self::TIMES * pages;
             grown.then_some((statement, before))
         })
+    }
+
+    /// How many pages they touch together. Of all that is explained, what is within functions would be counted twice.
+    pub(crate) fn pages(&self) -> u64 {
+        self.0.iter().map(|statement| statement.pages).sum()
     }
 
     /// With their plans.

@@ -111,6 +111,22 @@ impl Postgres {
         Ok(db::connect(&self.options(database)?, &connect))
     }
 
+    /// Its main process.
+    pub(crate) fn process(&self) -> Option<u32> {
+        let file = self.embedded.directory().join("cluster/postmaster.pid");
+        std::fs::read_to_string(file)
+            .ok()?
+            .lines()
+            .next()?
+            .parse()
+            .ok()
+    }
+
+    /// Where its files are.
+    pub(crate) fn directory(&self) -> &Path {
+        self.embedded.directory()
+    }
+
     /// Where it writes its log.
     pub(crate) fn log(&self) -> PathBuf {
         self.embedded.directory().join("postgres.log")

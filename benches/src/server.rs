@@ -21,7 +21,7 @@ use tokio::process::{Child, Command};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use crate::plans;
+use crate::plans::Explained;
 use crate::postgres::{self, Postgres};
 
 /// How a server connects to its database: as `callboard serve` does where nothing else is said.
@@ -39,17 +39,17 @@ pub(crate) struct ServerArgs {
     /// Which of its databases.
     #[arg(long)]
     database: String,
-    /// Whether Postgres writes the plan of every statement to its log.
+    /// Of which statements Postgres writes the plan to its log.
     #[arg(long)]
-    explained: bool,
+    explained: Option<Explained>,
 }
 
 impl ServerArgs {
     /// Serves until standard input ends.
     pub(crate) async fn run(self) -> anyhow::Result<()> {
         let mut database = postgres::options(&self.url, &self.database)?;
-        if self.explained {
-            database = plans::explained(database);
+        if let Some(explained) = self.explained {
+            database = explained.on(database);
         }
         let app = App::new(Config {
             database,
@@ -89,8 +89,13 @@ impl Server {
     pub(crate) async fn start_explained(
         postgres: &Postgres,
         database: &str,
+        explained: Explained,
     ) -> anyhow::Result<Self> {
-        Self::start_with(postgres, database, &["--explained"]).await
+        let explained = match explained {
+            Explained::Sent => "--explained=sent",
+            Explained::All => "--explained=all",
+        };
+        Self::start_with(postgres, database, &[explained]).await
     }
 
     async fn start_with(
@@ -115,6 +120,11 @@ impl Server {
             address: address.parse()?,
             child,
         })
+    }
+
+    /// Its process.
+    pub(crate) fn process(&self) -> Option<u32> {
+        self.child.id()
     }
 
     /// Stops it.

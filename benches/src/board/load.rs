@@ -12,7 +12,8 @@ const BATCH: u32 = 50_000;
 /// Over how many days the finished tasks are spread.
 const HISTORY_DAYS: u32 = 40;
 
-/// A workspace with runtimes, and agents dealt out over them: `agent 00001` and so on, each for six tasks at once.
+/// A workspace with runtimes, and agents dealt out over them: `agent 00001` and so on, each for six tasks at once. Their
+/// ids follow from their numbers, so that a script can name them.
 pub(crate) async fn agents(
     connection: &mut PgConnection,
     runtimes: u32,
@@ -22,13 +23,13 @@ pub(crate) async fn agents(
         "with workspace as (
              insert into workspace (slug, name) values ('bench', 'Bench') returning id
          ), runtime as (
-             insert into agent_runtime (workspace_id, daemon_id, name, provider, status, last_seen_at)
-             select workspace.id, 'daemon ' || to_char(n, 'FM000'), 'Bench', 'claude', 'online', now()
+             insert into agent_runtime (id, workspace_id, daemon_id, name, provider, status, last_seen_at)
+             select md5('runtime ' || n)::uuid, workspace.id, 'daemon ' || to_char(n, 'FM000'), 'Bench', 'claude', 'online', now()
              from workspace, generate_series(0, {runtimes} - 1) as n
              returning id, workspace_id, daemon_id
          )
-         insert into agent (workspace_id, runtime_id, name, description, instructions, visibility, custom_env)
-         select runtime.workspace_id, runtime.id, 'agent ' || to_char(n, 'FM00000'), 'Works on what it is given.',
+         insert into agent (id, workspace_id, runtime_id, name, description, instructions, visibility, custom_env)
+         select md5('agent ' || n)::uuid, runtime.workspace_id, runtime.id, 'agent ' || to_char(n, 'FM00000'), 'Works on what it is given.',
              repeat('Be careful. ', 40), 'workspace', '{{\"TOKEN\": \"secret\"}}'
          from generate_series(1, {agents}) as n
          join runtime on runtime.daemon_id = 'daemon ' || to_char(n % {runtimes}, 'FM000')"

@@ -9,6 +9,7 @@ use super::FlatArgs;
 use crate::board::{self, Active, Board, Head, Runtime};
 use crate::client::Client;
 use crate::life::Life;
+use crate::plans::Explained;
 use crate::postgres::Postgres;
 use crate::server::Server;
 
@@ -81,8 +82,12 @@ impl Subject {
     }
 
     /// The same board behind a server whose statements Postgres explains.
-    pub(super) async fn explained(&self, postgres: &Postgres) -> anyhow::Result<Self> {
-        let server = Server::start_explained(postgres, self.name).await?;
+    pub(super) async fn explained(
+        &self,
+        postgres: &Postgres,
+        explained: Explained,
+    ) -> anyhow::Result<Self> {
+        let server = Server::start_explained(postgres, self.name, explained).await?;
         let runtime = Runtime {
             daemon: self.runtime.daemon.at(server.address)?,
             ..self.runtime.clone()

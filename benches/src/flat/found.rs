@@ -6,7 +6,7 @@ use std::time::Duration;
 use super::boards::{SMALL, Subject};
 use super::call::CALLS;
 use crate::life::Step;
-use crate::plans::Statements;
+use crate::plans::{Explained, Statements};
 use crate::report::{Cell, Report, Row, Table, columns};
 use crate::sample::Sample;
 
@@ -20,7 +20,7 @@ type Place = (&'static str, &'static str);
 #[derive(Debug, Default)]
 pub(super) struct Found {
     rounds: BTreeMap<Place, BTreeMap<u32, Sample>>,
-    statements: BTreeMap<Place, Statements>,
+    statements: BTreeMap<(&'static str, &'static str, Explained), Statements>,
 }
 
 impl Found {
@@ -36,14 +36,19 @@ impl Found {
         rounds.entry(round).or_default().add_time(time);
     }
 
-    /// Notes the statements of a call, instead of those that were noted before.
+    /// Notes the statements of a call on a board, instead of those that were noted before.
     pub(super) fn statements(
         &mut self,
-        call: &'static str,
-        board: &'static str,
+        (call, board): Place,
+        explained: Explained,
         statements: Statements,
     ) {
-        self.statements.insert((call, board), statements);
+        let place = (call, board, explained);
+        self.statements.insert(place, statements);
+    }
+
+    fn explained(&self, (call, board): Place, explained: Explained) -> Option<&Statements> {
+        self.statements.get(&(call, board, explained))
     }
 
     /// Shows it, a table for each large board.
@@ -55,8 +60,10 @@ impl Found {
                 report.add(grown)?;
             }
         }
-        for ((call, board), statements) in &self.statements {
-            report.detail(format!("{call} on {board}"), statements.json());
+        for ((call, board, explained), statements) in &self.statements {
+            if *explained == Explained::All {
+                report.detail(format!("{call} on {board}"), statements.json());
+            }
         }
         Ok(())
     }
@@ -107,22 +114,32 @@ impl Found {
         for (round, sample) in large {
             ratios.add(sample.median() / small.get(round)?.median());
         }
+        let pages = |board| {
+            let sent = self.explained((call, board), Explained::Sent);
+            number(sent.map_or(0, Statements::pages))
+        };
         Some(vec![
             Cell::Number(all(small).median()),
             Cell::Number(all(large).median()),
             Cell::Number(all(large).quantile(950)),
             Cell::Number(ratios.median()),
             Cell::Text(ratios.spread()),
+            pages(SMALL),
+            pages(board),
         ])
     }
 
     /// The statements that touch more than on the small board.
     fn grown(&self, subject: &Subject) -> Table {
         let mut rows = Vec::new();
-        let here = self.statements.iter();
-        for ((call, _), statements) in here.filter(|((_, board), _)| *board == subject.name) {
+        for ((call, board, explained), statements) in &self.statements {
+            if (*board, *explained) != (subject.name, Explained::All) {
+                continue;
+            }
             let none = Statements::default();
-            let small = self.statements.get(&(*call, SMALL)).unwrap_or(&none);
+            let small = self
+                .explained((call, SMALL), Explained::All)
+                .unwrap_or(&none);
             for (statement, on_small) in statements.grown(small) {
                 rows.push(Row {
                     name: (*call).to_owned(),

@@ -15,32 +15,37 @@ const HEARTBEAT: Duration = Duration::from_secs(15);
 
 /// What was lived, a part of the time after the other.
 #[derive(Debug, Default)]
-pub(super) struct Lived(pub(super) Vec<Part>);
+pub(crate) struct Lived(pub(crate) Vec<Part>);
 
 /// What was lived in a part of the time.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Part {
+pub(crate) struct Part {
     lives: u32,
     /// How long the claims took.
-    pub(super) claims: Sample,
+    pub(crate) claims: Sample,
 }
 
 impl Part {
     /// How many lives a second.
-    pub(super) fn rate(&self, seconds: f64) -> f64 {
+    pub(crate) fn rate(&self, seconds: f64) -> f64 {
         f64::from(self.lives) / seconds
     }
 }
 
 impl Lived {
+    /// How many lives there were.
+    pub(crate) fn lives(&self) -> u32 {
+        self.0.iter().map(|part| part.lives).sum()
+    }
+
     /// How many lives a second there were in the end.
-    pub(super) fn last_rate(&self, seconds: f64) -> f64 {
+    pub(crate) fn last_rate(&self, seconds: f64) -> f64 {
         self.0.last().map_or(f64::NAN, |part| part.rate(seconds))
     }
 }
 
 /// Lets every daemon of a board live task after task for so many parts of time.
-pub(super) async fn live(board: &Board, part: Duration, parts: u32) -> anyhow::Result<Lived> {
+pub(crate) async fn live(board: &Board, part: Duration, parts: u32) -> anyhow::Result<Lived> {
     let mut daemons = JoinSet::new();
     for runtime in &board.runtimes {
         daemons.spawn(live_on(board.host.clone(), runtime.clone(), part, parts));
