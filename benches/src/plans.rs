@@ -178,7 +178,10 @@ fn parse(text: &str) -> Vec<Executed> {
 }
 
 fn read(millis: f64, entry: &Value) -> Executed {
-    let plan = entry.get("Plan").cloned().unwrap_or_default();
+    let mut plan = entry.get("Plan").cloned().unwrap_or_default();
+    if let (Some(plan), Some(jit)) = (plan.as_object_mut(), entry.get("JIT")) {
+        plan.insert("JIT".to_owned(), jit.clone());
+    }
     let blocks = |name: &str| plan.get(name).and_then(Value::as_u64).unwrap_or(0);
     let query = entry
         .get("Query Text")

@@ -101,6 +101,11 @@ impl Found {
                     "large to small, of the medians of a round; the middle one of the rounds",
                 ),
                 ("spread", "the smallest and the largest of these ratios"),
+                (
+                    "small pages",
+                    "pages of 8 KiB that the call's statements touch on the small board, triggers left out",
+                ),
+                ("large pages", "the same on this board"),
             ]),
             rows,
         }
