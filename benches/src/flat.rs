@@ -9,6 +9,7 @@ mod call;
 mod found;
 
 use std::path::PathBuf;
+use std::time::Duration;
 
 use clap::Args;
 use tokio::time::Instant;
@@ -21,6 +22,12 @@ use crate::report::Report;
 use boards::Subject;
 use call::{CALLS, Call};
 use found::Found;
+
+/// How long a call is repeated in a round: a slow one need not be made so often.
+const ENOUGH: Duration = Duration::from_secs(3);
+
+/// How often the daemons say that they are there.
+const HEARTBEAT: Duration = Duration::from_secs(15);
 
 /// How much to measure.
 #[derive(Args, Debug)]
@@ -71,22 +78,9 @@ impl FlatArgs {
         let subjects = boards::load(postgres, &self).await?;
         report.condition("seconds of loading", &began.elapsed().as_secs());
         let mut found = Found::default();
-        for subject in &subjects {
-            // Caches and prepared statements are there before the first round.
-            self.round(subject, 2, None).await?;
-        }
-        for round in 0..self.rounds {
-            for subject in &subjects {
-                subject.board.heartbeat().await?;
-                self.round(subject, self.calls, Some((&mut found, round)))
-                    .await?;
-            }
-        }
-        for subject in &subjects {
-            for explained in [Explained::Sent, Explained::All] {
-                self.explain(postgres, subject, explained, &mut found)
-                    .await?;
-            }
+        tokio::select! {
+            measured = self.measure(postgres, &subjects, &mut found) => measured?,
+            stopped = stay(&subjects) => stopped?,
         }
         found.report(&subjects, &mut report)?;
         for subject in subjects {
@@ -95,31 +89,58 @@ impl FlatArgs {
         report.finish(file)
     }
 
+    /// Measures what calls cost, and then what is behind them.
+    async fn measure(
+        &self,
+        postgres: &Postgres,
+        subjects: &[Subject],
+        found: &mut Found,
+    ) -> anyhow::Result<()> {
+        for subject in subjects {
+            // Caches and prepared statements are there before the first round.
+            self.round(subject, 2, found, None).await?;
+        }
+        for round in 0..self.rounds {
+            for subject in subjects {
+                self.round(subject, self.calls, found, Some(round)).await?;
+            }
+        }
+        for subject in subjects {
+            for explained in [Explained::Sent, Explained::All] {
+                self.explain(postgres, subject, explained, found).await?;
+            }
+        }
+        Ok(())
+    }
+
     /// Makes every call so many times.
     async fn round(
         &self,
         subject: &Subject,
         times: u32,
-        mut found: Option<(&mut Found, u32)>,
+        found: &mut Found,
+        round: Option<u32>,
     ) -> anyhow::Result<()> {
-        let mut note = |name, time| {
-            if let Some((found, round)) = &mut found {
-                found.time(name, subject.name, *round, time);
-            }
-        };
         for _ in 0..times {
             let mut life = subject.life();
             for step in self.steps() {
                 let began = Instant::now();
                 life.make(step).await?;
-                note(step.name(), began.elapsed());
+                found.time((step.name(), subject.name), round, began.elapsed());
             }
         }
         for call in self.calls_on(subject) {
+            let place = (call.name, subject.name);
+            let all = Instant::now();
             for _ in 0..times {
+                if found.is_refused(place) || all.elapsed() > ENOUGH {
+                    break;
+                }
                 let began = Instant::now();
-                call.make(subject).await?;
-                note(call.name, began.elapsed());
+                match call.make(subject).await {
+                    Ok(()) => found.time(place, round, began.elapsed()),
+                    Err(error) => found.refused(place, &error),
+                }
             }
         }
         Ok(())
@@ -137,7 +158,6 @@ impl FlatArgs {
         const TIMES: u32 = 8;
         let log = postgres.log();
         let again = subject.explained(postgres, explained).await?;
-        again.board.heartbeat().await?;
         for _ in 0..TIMES {
             let mut life = again.life();
             for step in self.steps() {
@@ -151,14 +171,17 @@ impl FlatArgs {
             }
         }
         for call in self.calls_on(subject) {
+            let place = (call.name, subject.name);
+            let all = Instant::now();
             for _ in 0..TIMES {
+                if found.is_refused(place) || all.elapsed() > ENOUGH {
+                    break;
+                }
                 let position = plans::end(&log)?;
-                call.make(&again).await?;
-                found.statements(
-                    (call.name, subject.name),
-                    explained,
-                    plans::since(&log, position)?,
-                );
+                match call.make(&again).await {
+                    Ok(()) => found.statements(place, explained, plans::since(&log, position)?),
+                    Err(error) => found.refused(place, &error),
+                }
             }
         }
         again.board.server.stop().await
@@ -180,5 +203,16 @@ impl FlatArgs {
 
     fn wants(&self, name: &str) -> bool {
         self.only.as_ref().is_none_or(|only| name.contains(only))
+    }
+}
+
+/// Says on all boards that the daemons are there, for as long as it is polled.
+async fn stay(subjects: &[Subject]) -> anyhow::Result<()> {
+    let mut beat = tokio::time::interval(HEARTBEAT);
+    loop {
+        beat.tick().await;
+        for subject in subjects {
+            subject.board.heartbeat().await?;
+        }
     }
 }

@@ -3,6 +3,8 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use serde_json::json;
+
 use super::boards::{SMALL, Subject};
 use super::call::CALLS;
 use crate::life::Step;
@@ -20,20 +22,27 @@ type Place = (&'static str, &'static str);
 #[derive(Debug, Default)]
 pub(super) struct Found {
     rounds: BTreeMap<Place, BTreeMap<u32, Sample>>,
+    refused: BTreeMap<Place, String>,
     statements: BTreeMap<(&'static str, &'static str, Explained), Statements>,
 }
 
 impl Found {
-    /// Notes how long a call took.
-    pub(super) fn time(
-        &mut self,
-        call: &'static str,
-        board: &'static str,
-        round: u32,
-        time: Duration,
-    ) {
-        let rounds = self.rounds.entry((call, board)).or_default();
-        rounds.entry(round).or_default().add_time(time);
+    /// Notes how long a call took; of those before the first round nothing is kept.
+    pub(super) fn time(&mut self, place: Place, round: Option<u32>, time: Duration) {
+        if let Some(round) = round {
+            let rounds = self.rounds.entry(place).or_default();
+            rounds.entry(round).or_default().add_time(time);
+        }
+    }
+
+    /// Notes that a call was refused, as one is whose statements take too long.
+    pub(super) fn refused(&mut self, place: Place, error: &anyhow::Error) {
+        self.refused.insert(place, error.to_string());
+    }
+
+    /// Whether it was, and so need not be made again.
+    pub(super) fn is_refused(&self, place: Place) -> bool {
+        self.refused.contains_key(&place)
     }
 
     /// Notes the statements of a call on a board, instead of those that were noted before.
@@ -59,6 +68,9 @@ impl Found {
             if !grown.rows.is_empty() {
                 report.add(grown)?;
             }
+        }
+        for ((call, board), error) in &self.refused {
+            report.detail(format!("{call} on {board} was refused"), json!(error));
         }
         for ((call, board, explained), statements) in &self.statements {
             if *explained == Explained::All {
@@ -91,7 +103,10 @@ impl Found {
                     "small ms",
                     "the median on the small board, over HTTP, of all rounds",
                 ),
-                ("large ms", "the median on this board"),
+                (
+                    "large ms",
+                    "the median on this board; refused, where the server gave it up for taking longer than a statement may",
+                ),
                 (
                     "p95 ms",
                     "within which 19 of 20 calls were answered on this board",
@@ -114,6 +129,12 @@ impl Found {
     /// A call on a board compared with the small one.
     fn compared(&self, call: &'static str, board: &'static str) -> Option<Vec<Cell>> {
         let small = self.rounds.get(&(call, SMALL))?;
+        if self.is_refused((call, board)) {
+            return Some(vec![
+                Cell::Number(all(small).median()),
+                Cell::Text("refused".to_owned()),
+            ]);
+        }
         let large = self.rounds.get(&(call, board))?;
         let mut ratios = Sample::default();
         for (round, sample) in large {
