@@ -53,9 +53,9 @@ pub(crate) struct FlatArgs {
     /// How many tasks wait at the head of the large boards' lines and cannot be claimed.
     #[arg(long, default_value_t = 99_000)]
     blocked: u32,
-    /// Which calls, by a part of their names; all where it is absent.
-    #[arg(long)]
-    only: Option<String>,
+    /// Which calls, by parts of their names; all where it is absent.
+    #[arg(long, value_delimiter = ',')]
+    only: Vec<String>,
 }
 
 impl FlatArgs {
@@ -202,7 +202,7 @@ impl FlatArgs {
     }
 
     fn wants(&self, name: &str) -> bool {
-        self.only.as_ref().is_none_or(|only| name.contains(only))
+        self.only.is_empty() || self.only.iter().any(|only| name.contains(only))
     }
 }
 

@@ -20,6 +20,7 @@ mod server;
 use std::path::PathBuf;
 
 use clap::{Parser, Subcommand};
+use tokio::signal::unix::{SignalKind, signal};
 
 use crate::postgres::Postgres;
 
@@ -68,7 +69,7 @@ async fn main() -> anyhow::Result<()> {
     let postgres = Postgres::start(cli.data_dir).await?;
     let measured = tokio::select! {
         measured = run(case, &postgres, cli.json) => measured,
-        interrupted = tokio::signal::ctrl_c() => {
+        interrupted = interrupted() => {
             interrupted?;
             Err(anyhow::anyhow!("interrupted"))
         }
@@ -82,5 +83,14 @@ async fn run(case: Case, postgres: &Postgres, file: Option<PathBuf>) -> anyhow::
         Case::Flat(args) => args.run(postgres, file).await,
         Case::Held(args) => args.run(postgres, file).await,
         Case::Queue(args) => args.run(postgres, file).await,
+    }
+}
+
+/// Waits for Ctrl-C, or for what else asks a program to end: Postgres is stopped and its files are removed then too.
+async fn interrupted() -> std::io::Result<()> {
+    let mut terminate = signal(SignalKind::terminate())?;
+    tokio::select! {
+        interrupted = tokio::signal::ctrl_c() => interrupted,
+        _ = terminate.recv() => Ok(()),
     }
 }
