@@ -6,6 +6,7 @@
 //! copy of the same board.
 
 mod holder;
+mod table;
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -14,10 +15,10 @@ use clap::Args;
 
 use crate::board::{self, Board};
 use crate::life::{Life, Step};
-use crate::lives::{self, Lived, Part};
+use crate::lives::{self, Lived};
 use crate::plans::{self, Explained, Statements};
 use crate::postgres::{self, Postgres};
-use crate::report::{Cell, Report, Row, Table, columns};
+use crate::report::Report;
 use crate::server::Server;
 
 use holder::Holder;
@@ -48,9 +49,10 @@ struct Ran {
     holder: Holder,
     lived: Lived,
     dead_rows: i64,
-    /// By step.
+    /// The statements that a server sends for each step at the end of the run.
     sent: Vec<(Step, Statements)>,
-    claim: Statements,
+    /// Those and what they call.
+    all: Vec<(Step, Statements)>,
 }
 
 impl HeldArgs {
@@ -102,11 +104,14 @@ impl HeldArgs {
 
         let title = format!("{agents} agents, {backlog} tasks waiting all the time");
         for run in &runs {
-            let name = format!("claimTask at the end, {title}, {}", run.holder.name());
-            report.detail(name, run.claim.json());
+            for (step, statements) in &run.all {
+                let name = format!("{} at the end, {title}, {}", step.name(), run.holder.name());
+                report.detail(name, statements.json());
+            }
         }
-        report.add(self.rates(&title, &runs))?;
-        let grown = grown(&title, &runs);
+        let part = f64::from(self.seconds) / f64::from(self.parts);
+        report.add(table::rates(&title, part, &runs))?;
+        let grown = table::grown(&title, &runs);
         if !grown.rows.is_empty() {
             report.add(grown)?;
         }
@@ -126,7 +131,6 @@ impl HeldArgs {
         let lived = lives::live(&board, part, self.parts).await?;
         let sent = explained_life(postgres, &board, Explained::Sent).await?;
         let all = explained_life(postgres, &board, Explained::All).await?;
-        let claim = of_step(&all, Step::Claim).cloned().unwrap_or_default();
         let mut connection = postgres.connect(database).await?;
         let dead_rows = sqlx::query_scalar(
             "select n_dead_tup from pg_stat_user_tables where relname = 'agent_task_queue'",
@@ -140,82 +144,8 @@ impl HeldArgs {
             lived,
             dead_rows,
             sent,
-            claim,
+            all,
         })
-    }
-
-    /// How many lives a second there were.
-    fn rates(&self, title: &str, runs: &[Ran]) -> Table {
-        let part = f64::from(self.seconds) / f64::from(self.parts);
-        let mut heads: Vec<(String, String)> = (0..self.parts)
-            .map(|n| {
-                let (from, to) = (f64::from(n) * part, f64::from(n + 1) * part);
-                let meaning =
-                    "tasks a second that were enqueued, claimed, started and completed meanwhile";
-                (format!("{from:.0}–{to:.0} s"), meaning.to_owned())
-            })
-            .collect();
-        heads.extend(columns([
-            (
-                "last/first",
-                "the rate of the last part to that of the first",
-            ),
-            (
-                "to free",
-                "the rate of the last part to that of the run with nobody in the way",
-            ),
-            (
-                "claim ms first",
-                "the median time of a claim, over HTTP, in the first part",
-            ),
-            ("claim ms last", "the same in the last part"),
-            ("lives", "how many tasks were completed in the whole run"),
-            (
-                "dead rows",
-                "of the queue's table at the end, as Postgres counts them",
-            ),
-            (
-                "enqueue",
-                "pages of 8 KiB that the call's statements touch at the end, triggers left out",
-            ),
-            ("claim", "the same of a claim"),
-            ("start", "the same of a start"),
-            ("complete", "the same of a completion"),
-        ]));
-        let free = runs
-            .first()
-            .map_or(f64::NAN, |run| run.lived.last_rate(part));
-        let rows = runs.iter().map(|run| {
-            let (lived, parts) = (&run.lived, &run.lived.0);
-            let mut cells: Vec<Cell> = parts
-                .iter()
-                .map(|one| Cell::Number(one.rate(part)))
-                .collect();
-            let first = parts.first().map_or(f64::NAN, |one| one.rate(part));
-            let claim = |part: Option<&Part>| part.map_or(f64::NAN, |one| one.claims.median());
-            cells.extend([
-                Cell::Number(lived.last_rate(part) / first),
-                Cell::Number(lived.last_rate(part) / free),
-                Cell::Number(claim(parts.first())),
-                Cell::Number(claim(parts.last())),
-                Cell::Text(lived.lives().to_string()),
-                Cell::Text(run.dead_rows.to_string()),
-            ]);
-            cells.extend(Step::ALL.map(|step| {
-                let pages = of_step(&run.sent, step).map_or(0, Statements::pages);
-                Cell::Text(pages.to_string())
-            }));
-            Row {
-                name: run.holder.name().to_owned(),
-                meaning: run.holder.meaning().to_owned(),
-                cells,
-            }
-        });
-        Table {
-            title: title.to_owned(),
-            columns: heads,
-            rows: rows.collect(),
-        }
     }
 }
 
@@ -245,52 +175,4 @@ async fn explained_life(
     }
     server.stop().await?;
     Ok(statements)
-}
-
-fn of_step(statements: &[(Step, Statements)], step: Step) -> Option<&Statements> {
-    let found = statements.iter().find(|(other, _)| *other == step);
-    found.map(|(_, statements)| statements)
-}
-
-/// The statements of a claim that touch more than in the run with nobody in the way.
-fn grown(title: &str, runs: &[Ran]) -> Table {
-    let none = Statements::default();
-    let free = runs.first().map_or(&none, |run| &run.claim);
-    let rows = runs.iter().skip(1).flat_map(|run| {
-        run.claim.grown(free).map(|(statement, before)| Row {
-            name: run.holder.name().to_owned(),
-            meaning: String::new(),
-            cells: vec![
-                Cell::Text(before.map_or(0, |one| one.pages).to_string()),
-                Cell::Text(statement.pages.to_string()),
-                Cell::Number(before.map_or(f64::NAN, |one| one.millis)),
-                Cell::Number(statement.millis),
-                Cell::Text(statement.executions.to_string()),
-                Cell::Text(statement.query.chars().take(110).collect()),
-            ],
-        })
-    });
-    Table {
-        title: format!(
-            "{title}: the statements of a claim at the end that touch more than with nobody in the way"
-        ),
-        columns: columns([
-            (
-                "free",
-                "pages of 8 KiB that the statement touches at the end of the run with nobody in the way",
-            ),
-            (
-                "held",
-                "the same at the end of this run; a function's are those of its statements too",
-            ),
-            (
-                "free ms",
-                "how long it takes there, explained, which is slower",
-            ),
-            ("held ms", "how long it takes here"),
-            ("times", "how often the claim executes it"),
-            ("statement", "the beginning of its text"),
-        ]),
-        rows: rows.collect(),
-    }
 }
