@@ -73,7 +73,9 @@ pub(crate) async fn finished_tasks(
              cross join lateral (
                  select now() - interval '1 h' - interval '{HISTORY_DAYS} days' * (1 - n / {tasks}.0) as at
              ) as began
-             join {NUMBERED} on agent.number = 1 + n * 7919::bigint % (select count(*) from agent)"
+             cross join (select count(*) as count from agent) as agents
+             -- Shifted with each turn, or what becomes of a task would follow from whose it is.
+             join {NUMBERED} on agent.number = 1 + (n * 7919::bigint + n / agents.count * 13) % agents.count"
         );
         execute(connection, sql).await?;
         first = last;
