@@ -4,7 +4,7 @@ use std::fs;
 use std::path::Path;
 
 /// Where they are.
-const ROOTS: [&str; 5] = ["src", "entity", "migration", "daemon", "tests"];
+const ROOTS: [&str; 6] = ["src", "entity", "migration", "daemon", "benches", "tests"];
 
 /// A file.
 #[derive(Clone, Debug)]

@@ -1,0 +1,96 @@
+//! Callboard's measurements: one command, one case, everything that is compared in one run.
+//!
+//! A run starts a Postgres of its own, with fsync and the settings that Postgres has by itself, and real servers in
+//! processes of their own. Figures are for comparison within a run; what they are on another machine, a run there says.
+
+mod board;
+mod client;
+mod flat;
+mod held;
+mod life;
+mod lives;
+mod plans;
+mod postgres;
+mod processor;
+mod queue;
+mod report;
+mod sample;
+mod server;
+
+use std::path::PathBuf;
+
+use clap::{Parser, Subcommand};
+use tokio::signal::unix::{SignalKind, signal};
+
+use crate::postgres::Postgres;
+
+/// Measures Callboard, side by side with what it is to be compared with.
+#[derive(Debug, Parser)]
+#[command(name = "callboard-benches", version)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+    /// Writes the figures, and what they rest on, to this file too.
+    #[arg(long, global = true)]
+    json: Option<PathBuf>,
+    /// Where Postgres keeps its files for as long as the run takes [default: beside this program].
+    #[arg(long, global = true)]
+    data_dir: Option<PathBuf>,
+}
+
+/// What to do.
+#[derive(Debug, Subcommand)]
+enum Command {
+    #[command(flatten)]
+    Measure(Case),
+    /// Serves a board that is measured; a run starts these by itself.
+    #[command(hide = true)]
+    Server(server::ServerArgs),
+}
+
+/// What to measure.
+#[derive(Debug, Subcommand)]
+enum Case {
+    /// What a call costs on a large board against a small one.
+    Flat(flat::FlatArgs),
+    /// What a transaction that stays open costs everyone else.
+    Held(held::HeldArgs),
+    /// How many tasks live through GraphQL in a second, against the same statements by pgbench.
+    Queue(queue::QueueArgs),
+}
+
+#[tokio::main]
+async fn main() -> anyhow::Result<()> {
+    let cli = Cli::parse();
+    let case = match cli.command {
+        Command::Server(args) => return args.run().await,
+        Command::Measure(case) => case,
+    };
+    let postgres = Postgres::start(cli.data_dir).await?;
+    let measured = tokio::select! {
+        measured = run(case, &postgres, cli.json) => measured,
+        interrupted = interrupted() => {
+            interrupted?;
+            Err(anyhow::anyhow!("interrupted"))
+        }
+    };
+    postgres.stop().await?;
+    measured
+}
+
+async fn run(case: Case, postgres: &Postgres, file: Option<PathBuf>) -> anyhow::Result<()> {
+    match case {
+        Case::Flat(args) => args.run(postgres, file).await,
+        Case::Held(args) => args.run(postgres, file).await,
+        Case::Queue(args) => args.run(postgres, file).await,
+    }
+}
+
+/// Waits for Ctrl-C, or for what else asks a program to end: Postgres is stopped and its files are removed then too.
+async fn interrupted() -> std::io::Result<()> {
+    let mut terminate = signal(SignalKind::terminate())?;
+    tokio::select! {
+        interrupted = tokio::signal::ctrl_c() => interrupted,
+        _ = terminate.recv() => Ok(()),
+    }
+}

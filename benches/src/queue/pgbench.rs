@@ -1,0 +1,72 @@
+//! The same life of a task as plain SQL, by the load generator that comes with PostgreSQL.
+
+use std::process::Stdio;
+
+use anyhow::Context;
+use tokio::process::Command;
+
+use crate::postgres::Postgres;
+
+/// What each client does again and again: the queries that Callboard's tables were made for, each in a transaction of
+/// its own, with the agents of one runtime.
+const SCRIPT: &str = include_str!("life.sql");
+
+/// Lets so many clients live tasks; how many lives there were in a second.
+pub(super) async fn run(
+    postgres: &Postgres,
+    database: &str,
+    clients: u32,
+    seconds: u32,
+) -> anyhow::Result<f64> {
+    let mut connection = postgres.connect(database).await?;
+    let programs: String =
+        sqlx::query_scalar("select setting from pg_config where name = 'BINDIR'")
+            .fetch_one(&mut connection)
+            .await?;
+    drop(connection);
+    let options = postgres.options(database)?;
+    let socket = options.get_socket().context("Postgres is at a socket")?;
+    let script = postgres.directory().join("life.sql");
+    tokio::fs::write(&script, SCRIPT).await?;
+    let pgbench = Command::new(std::path::Path::new(&programs).join("pgbench"))
+        .arg("--host")
+        .arg(socket)
+        .args(["--port", &options.get_port().to_string()])
+        .args(["--username", options.get_username()])
+        .args(["--no-vacuum", "--protocol=prepared", "--jobs=2"])
+        .args(["--client", &clients.to_string()])
+        .args(["--time", &seconds.to_string()])
+        .args(["--define", &format!("daemons={clients}")])
+        .arg("--file")
+        .arg(script)
+        .arg(database)
+        // So that the triggers leave the ringing to a server, as they do for Callboard's own sessions.
+        .env("PGOPTIONS", "-c callboard.rings_after_commit=yes")
+        .stdin(Stdio::null())
+        .kill_on_drop(true)
+        .output()
+        .await?;
+    let output = String::from_utf8_lossy(&pgbench.stdout);
+    rate(&output).with_context(|| {
+        let errors = String::from_utf8_lossy(&pgbench.stderr);
+        format!("pgbench said: {output}{errors}")
+    })
+}
+
+/// The transactions a second in what pgbench says; to it, all of a script is one.
+fn rate(output: &str) -> Option<f64> {
+    let (_, after) = output.split_once("tps = ")?;
+    after.split_whitespace().next()?.parse().ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::rate;
+
+    #[test]
+    fn the_rate_is_read_out_of_the_output() {
+        let output = "latency average = 1.0 ms\ntps = 123.456 (without initial connection time)\n";
+        assert_eq!(rate(output), Some(123.456));
+        assert_eq!(rate("pgbench: error"), None);
+    }
+}

@@ -1,0 +1,136 @@
+//! A Callboard server in a process of its own: what it uses of the processor can then be told from what the load and
+//! the database use.
+//!
+//! The process is this program again. It ends when its standard input does, and so however this one ends.
+
+use std::io::Write;
+use std::net::SocketAddr;
+use std::os::fd::AsFd;
+use std::process::Stdio;
+use std::time::Duration;
+
+use anyhow::Context;
+use callboard::app::{App, Config};
+use callboard::db::ConnectOptions;
+use callboard::settings::Settings;
+use clap::Args;
+use tokio::io::{AsyncBufReadExt, AsyncReadExt, BufReader};
+use tokio::net::TcpListener;
+use tokio::net::unix::pipe::Receiver;
+use tokio::process::{Child, Command};
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use crate::plans::Explained;
+use crate::postgres::{self, Postgres};
+
+/// How a server connects to its database: as `callboard serve` does where nothing else is said.
+const CONNECT: ConnectOptions = ConnectOptions {
+    max_connections: 20,
+    statement_timeout: Duration::from_secs(15),
+};
+
+/// What the process of a server is told.
+#[derive(Args, Debug)]
+pub(crate) struct ServerArgs {
+    /// The way to Postgres.
+    #[arg(long)]
+    url: String,
+    /// Which of its databases.
+    #[arg(long)]
+    database: String,
+    /// Of which statements Postgres writes the plan to its log.
+    #[arg(long)]
+    explained: Option<Explained>,
+}
+
+impl ServerArgs {
+    /// Serves until standard input ends.
+    pub(crate) async fn run(self) -> anyhow::Result<()> {
+        let mut database = postgres::options(&self.url, &self.database)?;
+        if let Some(explained) = self.explained {
+            database = explained.on(database);
+        }
+        let app = App::new(Config {
+            database,
+            listener_database: None,
+            connect: CONNECT,
+            settings: Settings::default(),
+        });
+        let listener = TcpListener::bind("127.0.0.1:0").await?;
+        let mut stdout = std::io::stdout();
+        writeln!(stdout, "{}", listener.local_addr()?)?;
+        stdout.flush()?;
+
+        let (tracker, stop) = (TaskTracker::new(), CancellationToken::new());
+        let running = tracker.spawn(app.run(listener, stop.clone()));
+        let mut stdin = Receiver::from_owned_fd(std::io::stdin().as_fd().try_clone_to_owned()?)?;
+        stdin.read_to_end(&mut Vec::new()).await?;
+        stop.cancel();
+        running.await?
+    }
+}
+
+/// A server that runs.
+#[derive(Debug)]
+pub(crate) struct Server {
+    /// Where it accepts connections.
+    pub(crate) address: SocketAddr,
+    child: Child,
+}
+
+impl Server {
+    /// Starts one on a database.
+    pub(crate) async fn start(postgres: &Postgres, database: &str) -> anyhow::Result<Self> {
+        Self::start_with(postgres, database, &[]).await
+    }
+
+    /// Starts one whose statements Postgres explains in its log.
+    pub(crate) async fn start_explained(
+        postgres: &Postgres,
+        database: &str,
+        explained: Explained,
+    ) -> anyhow::Result<Self> {
+        let explained = match explained {
+            Explained::Sent => "--explained=sent",
+            Explained::All => "--explained=all",
+        };
+        Self::start_with(postgres, database, &[explained]).await
+    }
+
+    async fn start_with(
+        postgres: &Postgres,
+        database: &str,
+        more: &[&str],
+    ) -> anyhow::Result<Self> {
+        let mut child = Command::new(std::env::current_exe()?)
+            .arg("server")
+            .args(["--url", &postgres.url(), "--database", database])
+            .args(more)
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()?;
+        let stdout = child.stdout.take().context("a server has an output")?;
+        let address = BufReader::new(stdout)
+            .lines()
+            .next_line()
+            .await?
+            .context("a server ended before it served")?;
+        Ok(Self {
+            address: address.parse()?,
+            child,
+        })
+    }
+
+    /// Its process.
+    pub(crate) fn process(&self) -> Option<u32> {
+        self.child.id()
+    }
+
+    /// Stops it.
+    pub(crate) async fn stop(mut self) -> anyhow::Result<()> {
+        drop(self.child.stdin.take());
+        self.child.wait().await?;
+        Ok(())
+    }
+}
