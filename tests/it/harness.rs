@@ -33,7 +33,7 @@ pub(crate) use database::TestDatabase;
 pub(crate) use feed::Seen;
 pub(crate) use postgres::OwnPostgres;
 pub(crate) use proxy::Proxy;
-pub(crate) use socket::Subscription;
+pub(crate) use socket::{PROTOCOL, Socket, Subscription};
 pub(crate) use stage::Held;
 pub(crate) use surface::{Field, Surface, put};
 pub(crate) use world::{Claim, World, claim, merge, uuid};

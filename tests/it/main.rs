@@ -24,6 +24,9 @@ mod bad_input;
 
 mod auth;
 
+mod http;
+mod ws;
+
 mod tenancy;
 
 mod enqueue;
