@@ -4,6 +4,7 @@ mod arrange;
 mod client;
 mod contents;
 mod database;
+mod events;
 mod feed;
 mod mutation;
 mod postgres;
@@ -30,6 +31,7 @@ use tokio_util::sync::CancellationToken;
 
 pub(crate) use client::Client;
 pub(crate) use database::TestDatabase;
+pub(crate) use events::{Events, SentEvent};
 pub(crate) use feed::Seen;
 pub(crate) use postgres::OwnPostgres;
 pub(crate) use proxy::Proxy;

@@ -25,6 +25,7 @@ mod bad_input;
 mod auth;
 
 mod http;
+mod sse;
 mod ws;
 
 mod tenancy;
