@@ -47,7 +47,8 @@ pub struct Edge {
     pub operations_per_socket: usize,
     /// How long a socket may take to say whose it is.
     pub init_timeout: Duration,
-    /// How often a socket is pinged, and how long it may take to answer.
+    /// How often a socket is pinged, and how long it may take to answer; after how much silence an event stream has a
+    /// comment.
     pub ping_interval: Duration,
     /// How long a client may take to accept the next bytes that are sent to it.
     pub write_timeout: Duration,

@@ -32,9 +32,6 @@ const EVENT_STREAM: &str = "text/event-stream";
 /// Where a client says what it has seen.
 const LAST_EVENT_ID: HeaderName = HeaderName::from_static("last-event-id");
 
-/// How often a comment is sent, by which both sides and everybody between them see that the other is there.
-const COMMENT_INTERVAL: Duration = Duration::from_secs(12);
-
 /// Streams the results of the request of a body.
 pub(super) async fn post(State(edge): State<Edge>, headers: HeaderMap, body: Body) -> Response {
     if !negotiation::accepts(&headers, EVENT_STREAM) {
@@ -103,7 +100,10 @@ fn respond(
         // The session is as long as the stream.
         drop(session);
     };
-    let events = with_comments(events.take_until(Box::pin(over)).boxed());
+    let events = with_comments(
+        events.take_until(Box::pin(over)).boxed(),
+        edge.bounds.ping_interval,
+    );
     let headers = [
         (header::CONTENT_TYPE, EVENT_STREAM),
         (header::CACHE_CONTROL, "no-store"),
@@ -113,12 +113,14 @@ fn respond(
     (headers, Body::from_stream(events)).into_response()
 }
 
-/// Says something whenever nothing has been said for a while.
+/// Says something whenever nothing has been said for so long: both sides, and everybody between them, see by it that the
+/// other is there.
 fn with_comments(
     events: BoxStream<'static, String>,
+    interval: Duration,
 ) -> impl Stream<Item = Result<String, Infallible>> {
-    stream::unfold(events, |mut events| async move {
-        let said = match tokio::time::timeout(COMMENT_INTERVAL, events.next()).await {
+    stream::unfold(events, move |mut events| async move {
+        let said = match tokio::time::timeout(interval, events.next()).await {
             Ok(event) => event?,
             Err(_elapsed) => ":\n\n".to_owned(),
         };

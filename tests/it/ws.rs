@@ -14,7 +14,7 @@ use callboard::settings::{Edge, Settings};
 use serde_json::{Value, json};
 use uuid::Uuid;
 
-use crate::harness::{Socket, World};
+use crate::harness::{PATIENCE, PROTOCOL, Socket, TestApp, World};
 
 /// A moment that is over soon, for tests that wait until it is.
 const MOMENT: Duration = Duration::from_millis(200);
@@ -53,4 +53,20 @@ async fn begin_banner(socket: &mut Socket, id: &str) {
         (&message["type"], &message["id"]),
         (&json!("next"), &json!(id))
     );
+}
+
+/// Tries to open a socket until there is room for one more of its token.
+async fn until_admitted(app: &TestApp, token: &str) {
+    let admitted = async {
+        loop {
+            let mut next = Socket::open(app.address(), Some(PROTOCOL)).await;
+            next.initialise(token).await;
+            match next.next().await {
+                Ok(message) => return assert_eq!(message, json!({"type": "connection_ack"})),
+                Err(close) => assert_eq!(close.map(|(code, _)| code), Some(1013)),
+            }
+        }
+    };
+    let admitted = tokio::time::timeout(PATIENCE, admitted).await;
+    admitted.expect("there is room in time");
 }

@@ -63,7 +63,10 @@ impl Close {
         match error.code() {
             "UNAUTHENTICATED" => Self::FORBIDDEN,
             "UNAVAILABLE" => Self::new(1013, "The database does not answer; try again later"),
-            "RATE_LIMITED" => Self::new(1013, "Too many open connections with this token"),
+            "RATE_LIMITED" => Self {
+                code: 1013,
+                reason: Cow::Owned(error.to_string()),
+            },
             _ => {
                 tracing::error!(error = ?error, "a socket could not be opened");
                 Self::new(1011, "Internal error")

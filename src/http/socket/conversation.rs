@@ -173,6 +173,10 @@ impl Conversation {
     async fn answer_ping(&mut self, mut payload: Option<Map<String, Value>>) -> Flow {
         let token = payload.as_mut().and_then(viewer::take_token);
         if let (Some(token), Some(client)) = (token, &self.client) {
+            // To look a token up costs as much as a request.
+            if let Err(error) = self.edge.quota.request(&client.viewer) {
+                return ControlFlow::Break(Some(Close::refused(&error)));
+            }
             let before = client.viewer.identity.clone();
             let viewer = Self::authenticate(&self.edge, Some(token)).await?;
             if viewer.identity != before {

@@ -19,12 +19,13 @@ async fn who_asks_too_often_is_told_when_to_ask_again_and_nobody_else_is() {
     };
     let mut sender = Sender::on(TestApp::with(settings).await).await;
     let body = json!({"query": QUERY});
-    let refused = loop {
-        let answer = answer(sender.post(&body)).await;
-        if answer.status != 200 {
-            break answer;
+    let mut refused = answer(sender.post(&body)).await;
+    for _ in 0..100 {
+        if refused.status != 200 {
+            break;
         }
-    };
+        refused = answer(sender.post(&body)).await;
+    }
     assert_eq!(
         (refused.status, refused.code()),
         (429, "RATE_LIMITED".to_owned())

@@ -1,11 +1,14 @@
 //! Results: an event for each, and one that says that there are no more.
 
+use std::time::Duration;
+
+use callboard::settings::{Edge, Settings};
 use reqwest::Method;
 use serde_json::json;
 use uuid::Uuid;
 
 use super::Reader;
-use crate::harness::{Events, SentEvent, TestApp, World};
+use crate::harness::{Events, PATIENCE, SentEvent, TestApp, World};
 
 /// The event that says that there are no more.
 fn complete() -> SentEvent {
@@ -64,6 +67,27 @@ async fn a_subscription_has_an_event_for_each_of_its_results() {
         events.data().await,
         json!({"issueTasks": {"activeTasks": [{"status": "QUEUED"}]}})
     );
+}
+
+#[tokio::test]
+async fn a_stream_that_has_nothing_to_say_has_a_comment_now_and_then() {
+    let edge = Edge {
+        ping_interval: Duration::from_millis(100),
+        ..Edge::default()
+    };
+    let settings = Settings {
+        edge,
+        ..Settings::default()
+    };
+    let app = TestApp::with(settings).await;
+    let reader = Reader::new(&app).await;
+    let document = "subscription { taskAvailable(runtimeIds: []) { runtimeId } }";
+    let mut response = reader.post(document, &json!({})).send().await.unwrap();
+    for _ in 0..3 {
+        let chunk = tokio::time::timeout(PATIENCE, response.chunk()).await;
+        let chunk = chunk.expect("a comment in time").unwrap();
+        assert_eq!(chunk.as_deref(), Some(&b":\n\n"[..]));
+    }
 }
 
 #[tokio::test]

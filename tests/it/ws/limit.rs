@@ -6,7 +6,7 @@ use callboard::auth::Identity;
 use callboard::settings::Edge;
 use serde_json::json;
 
-use super::{BANNER, EVENTS, bounded, of_workspace, some_issue};
+use super::{BANNER, EVENTS, bounded, of_workspace, some_issue, until_admitted};
 use crate::harness::{PROTOCOL, Socket, TestApp, World};
 
 #[tokio::test]
@@ -92,15 +92,9 @@ async fn a_token_may_have_only_so_many_sockets_and_streams_open_and_one_that_end
     let _two = Socket::acknowledged(app.address(), &token).await;
     let mut three = Socket::open(app.address(), Some(PROTOCOL)).await;
     three.initialise(&token).await;
-    let reason = "Too many open connections with this token".to_owned();
+    let reason = "too many open connections with this token".to_owned();
     assert_eq!(three.closed().await, (1013, reason));
     let _other = Socket::acknowledged(app.address(), &app.token(Identity::Admin).await).await;
     drop(one);
-    loop {
-        let mut next = Socket::open(app.address(), Some(PROTOCOL)).await;
-        next.initialise(&token).await;
-        if next.next().await.is_ok() {
-            break;
-        }
-    }
+    until_admitted(&app, &token).await;
 }

@@ -4,8 +4,8 @@ use callboard::auth::Identity;
 use callboard::settings::Edge;
 use serde_json::json;
 
-use super::{MOMENT, begin_banner, bounded, of_workspace};
-use crate::harness::{PROTOCOL, Socket, TestApp, World};
+use super::{MOMENT, begin_banner, bounded, of_workspace, until_admitted};
+use crate::harness::{Socket, TestApp, World};
 
 #[tokio::test]
 async fn a_ping_is_answered_with_what_came_with_it() {
@@ -82,17 +82,7 @@ async fn a_client_that_stops_reading_is_let_go_and_holds_nobody_up() {
     let mut others = world.follow(&start).await;
     others.take(10).await;
     // As long as it is there, there is no room for another of its token.
-    loop {
-        let mut next = Socket::open(app.address(), Some(PROTOCOL)).await;
-        next.initialise(&token).await;
-        match next.next().await {
-            Ok(message) => {
-                assert_eq!(message, json!({"type": "connection_ack"}));
-                break;
-            }
-            Err(close) => assert_eq!(close.map(|(code, _)| code), Some(1013)),
-        }
-    }
+    until_admitted(&app, &token).await;
     drop(stalled);
 }
 
