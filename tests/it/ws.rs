@@ -53,6 +53,10 @@ async fn begin_banner(socket: &mut Socket, id: &str) {
         (&message["type"], &message["id"]),
         (&json!("next"), &json!(id))
     );
+    assert!(
+        message["payload"]["data"]["issueTasks"].is_object(),
+        "{message}"
+    );
 }
 
 /// Tries to open a socket until there is room for one more of its token.
