@@ -73,6 +73,7 @@
 //! 12. **There are no globals.** Two servers run in one process; the tests do that.
 //! 13. **A secret is redacted from the moment it is read.** Claim tokens, custom environments and MCP configurations never
 //!     reach events, logs or task reads.
+//! 14. **What is open on behalf of a token ends with it,** within a second: sockets and event streams, however idle.
 //!
 //! # A task from enqueue to completion
 //!

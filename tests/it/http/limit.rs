@@ -1,11 +1,15 @@
-//! How often a token may ask.
+//! How often a token may ask, and how long it may take over it.
+
+use std::time::Duration;
 
 use callboard::auth::Identity;
 use callboard::settings::{Edge, Settings};
 use serde_json::json;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
 
 use super::{QUERY, Sender, answer};
-use crate::harness::TestApp;
+use crate::harness::{PATIENCE, TestApp};
 
 #[tokio::test]
 async fn who_asks_too_often_is_told_when_to_ask_again_and_nobody_else_is() {
@@ -53,4 +57,30 @@ async fn without_a_bound_a_token_may_ask_as_often_as_it_likes() {
             200
         );
     }
+}
+
+#[tokio::test]
+async fn a_body_that_does_not_arrive_is_not_waited_for_without_end() {
+    let edge = Edge {
+        body_timeout: Duration::from_millis(100),
+        ..Edge::default()
+    };
+    let settings = Settings {
+        edge,
+        ..Settings::default()
+    };
+    let sender = Sender::on(TestApp::with(settings).await).await;
+    let mut connection = TcpStream::connect(sender.app.address()).await.unwrap();
+    let request = format!(
+        "POST /graphql HTTP/1.1\r\nHost: here\r\nAuthorization: Bearer {}\r\nContent-Type: application/json\r\n\
+         Content-Length: 9\r\n\r\n{{",
+        sender.token
+    );
+    connection.write_all(request.as_bytes()).await.unwrap();
+    let mut answer = Vec::new();
+    let answered = tokio::time::timeout(PATIENCE, connection.read_to_end(&mut answer)).await;
+    answered.expect("an answer in time").unwrap();
+    let answer = String::from_utf8(answer).unwrap();
+    assert!(answer.starts_with("HTTP/1.1 400"), "{answer}");
+    assert!(answer.contains("did not arrive in time"), "{answer}");
 }
