@@ -14,7 +14,7 @@ use super::negotiation::{self, MediaType};
 use super::parameters::Parameters;
 use super::response::{refuse, refuse_with, respond};
 use super::{Edge, viewer};
-use crate::error::{Error, Result};
+use crate::error::Error;
 
 /// The most bytes of a request's body: a full batch of messages is smaller.
 const BODY_BYTES: usize = 4 * 1024 * 1024;
@@ -35,12 +35,12 @@ pub(super) async fn post(State(edge): State<Edge>, headers: HeaderMap, body: Bod
         Ok(viewer) => viewer,
         Err(error) => return refuse(media, error),
     };
-    match read(&edge, body).await {
+    match read(&edge, media, body).await {
         Ok(parameters) => {
             let request = Request::from(parameters).data(viewer);
             execute(&edge, media, Method::POST, request).await
         }
-        Err(error) => refuse(media, error),
+        Err(refusal) => refusal,
     }
 }
 
@@ -80,15 +80,26 @@ async fn execute(edge: &Edge, media: MediaType, method: Method, request: Request
     respond(media, &response)
 }
 
-/// Reads the request of a body.
-pub(super) async fn read(edge: &Edge, body: Body) -> Result<Parameters> {
-    let bytes = tokio::time::timeout(edge.bounds.body_timeout, to_bytes(body, BODY_BYTES))
-        .await
-        .map_err(|_elapsed| Error::bad_input("body", "did not arrive in time"))?
-        .map_err(|_too_large| Error::PayloadTooLarge {
-            limit_bytes: BODY_BYTES,
-        })?;
-    Parameters::from_body(&bytes)
+/// Reads the request of a body; refuses what is none.
+pub(super) async fn read(
+    edge: &Edge,
+    media: MediaType,
+    body: Body,
+) -> Result<Parameters, Response> {
+    let reading = to_bytes(body, BODY_BYTES);
+    let bytes = match tokio::time::timeout(edge.bounds.body_timeout, reading).await {
+        Ok(Ok(bytes)) => bytes,
+        Ok(Err(_too_large)) => {
+            let limit_bytes = BODY_BYTES;
+            return Err(refuse(media, Error::PayloadTooLarge { limit_bytes }));
+        }
+        // It has no code of the contract: nothing is wrong with it, and a daemon on a slow line is to send it again.
+        Err(_elapsed) => {
+            let status = StatusCode::REQUEST_TIMEOUT;
+            return Err((status, "the body did not arrive in time\n").into_response());
+        }
+    };
+    Parameters::from_body(&bytes).map_err(|error| refuse(media, error))
 }
 
 /// Refuses a mutation that a link could bring about.

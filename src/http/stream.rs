@@ -44,9 +44,9 @@ pub(super) async fn post(State(edge): State<Edge>, headers: HeaderMap, body: Bod
         Ok(viewer) => viewer,
         Err(error) => return refuse(MediaType::Json, error),
     };
-    match graphql::read(&edge, body).await {
+    match graphql::read(&edge, MediaType::Json, body).await {
         Ok(parameters) => respond(&edge, &headers, &Method::POST, viewer, parameters),
-        Err(error) => refuse(MediaType::Json, error),
+        Err(refusal) => refusal,
     }
 }
 

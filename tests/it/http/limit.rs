@@ -81,6 +81,6 @@ async fn a_body_that_does_not_arrive_is_not_waited_for_without_end() {
     let answered = tokio::time::timeout(PATIENCE, connection.read_to_end(&mut answer)).await;
     answered.expect("an answer in time").unwrap();
     let answer = String::from_utf8(answer).unwrap();
-    assert!(answer.starts_with("HTTP/1.1 400"), "{answer}");
+    assert!(answer.starts_with("HTTP/1.1 408"), "{answer}");
     assert!(answer.contains("did not arrive in time"), "{answer}");
 }
