@@ -14,7 +14,7 @@ use crate::doorbell::Doorbell;
 use crate::event::hub::Hub;
 use crate::graphql::Executor;
 use crate::graphql::context::Board;
-use crate::http::{self, Edge};
+use crate::http::{self, BoundedListener, Edge, Quota, Sessions};
 use crate::settings::Settings;
 
 /// How long requests under way may take to finish when the server stops.
@@ -114,12 +114,24 @@ impl App {
             config.settings,
             stop_loops.clone(),
         ));
+        let bounds = board.settings.edge.clone();
+        let quota = Quota::per_second(bounds.requests_per_second);
+        let sessions = Sessions::new(bounds.connections_per_token);
+        tracker.spawn(
+            sessions
+                .clone()
+                .run(board.db.clone(), quota.clone(), stop_loops.clone()),
+        );
         tracker.close();
 
         let db = board.db.clone();
         let edge = Edge {
             executor,
             board,
+            bounds,
+            quota,
+            sessions,
+            tracker: requests.clone(),
             stop: stop.clone(),
         };
         let served = serve(listener, edge, stop).await;
@@ -146,6 +158,7 @@ impl App {
 
 /// Serves requests until told to stop and for [`DRAIN_TIMEOUT`] beyond.
 async fn serve(listener: TcpListener, edge: Edge, stop: CancellationToken) -> anyhow::Result<()> {
+    let listener = BoundedListener::new(listener, edge.bounds.write_timeout);
     let serving = axum::serve(listener, http::router(edge))
         .with_graceful_shutdown(stop.clone().cancelled_owned());
     let overdue = async {

@@ -7,7 +7,7 @@ use std::time::Duration;
 use clap::{Args, ValueEnum};
 use secrecy::SecretString;
 
-use crate::settings::Settings;
+use crate::settings::{Edge, Settings};
 
 /// Which database.
 #[derive(Args, Clone, Debug)]
@@ -77,6 +77,12 @@ pub struct SettingsArgs {
     /// After how long an offline runtime without agents is removed.
     #[arg(long, env = "CALLBOARD_RUNTIME_RETENTION", default_value = "7d", value_parser = humantime::parse_duration)]
     pub runtime_retention: Duration,
+    /// How many requests a token may make in a second, on each server; 0 for as many as it likes.
+    #[arg(long, env = "CALLBOARD_REQUESTS_PER_SECOND", default_value_t = 1000)]
+    pub requests_per_second: u32,
+    /// How many sockets and event streams a token may have open, on each server.
+    #[arg(long, env = "CALLBOARD_CONNECTIONS_PER_TOKEN", default_value_t = 1000)]
+    pub connections_per_token: usize,
 }
 
 impl From<&SettingsArgs> for Settings {
@@ -93,6 +99,11 @@ impl From<&SettingsArgs> for Settings {
             running_timeout: args.running_timeout,
             queue_ttl: args.queue_ttl,
             runtime_retention: args.runtime_retention,
+            edge: Edge {
+                requests_per_second: args.requests_per_second,
+                connections_per_token: args.connections_per_token,
+                ..Edge::default()
+            },
             ..Self::default()
         }
     }

@@ -4,6 +4,7 @@
 
 use std::borrow::Cow;
 use std::sync::Arc;
+use std::time::Duration;
 
 use async_graphql::ErrorExtensions;
 use sea_orm::{DbErr, RuntimeErr};
@@ -49,6 +50,14 @@ pub enum Error {
         /// The bound.
         limit_bytes: usize,
     },
+    /// More than a token may do at once or in a second.
+    #[error("{problem}")]
+    RateLimited {
+        /// Of what there was too much.
+        problem: &'static str,
+        /// When there may be room again.
+        retry_after: Duration,
+    },
     /// The database does not answer.
     #[error("the database does not answer; try again")]
     Unavailable(#[source] DbErr),
@@ -89,6 +98,7 @@ impl Error {
             Self::CursorExpired => "CURSOR_EXPIRED",
             Self::QueryTooComplex(_) => "QUERY_TOO_COMPLEX",
             Self::PayloadTooLarge { .. } => "PAYLOAD_TOO_LARGE",
+            Self::RateLimited { .. } => "RATE_LIMITED",
             Self::Unavailable(_) => "UNAVAILABLE",
             Self::Internal(_) => "INTERNAL",
             Self::Shared(error) => error.code(),

@@ -21,7 +21,7 @@ mod workspace;
 
 use async_graphql::{MergedObject, MergedSubscription};
 
-pub use executor::Executor;
+pub use executor::{CursorPlace, Executor, Prepared};
 
 /// What can be asked.
 #[derive(Debug, Default, MergedObject)]

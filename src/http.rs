@@ -2,14 +2,24 @@
 
 mod graphql;
 mod health;
+mod listener;
+mod negotiation;
+mod parameters;
+mod quota;
+mod response;
+mod sessions;
+mod socket;
+mod stream;
+mod viewer;
 
 use std::any::Any;
 
 use axum::Router;
 use axum::http::{HeaderName, Request, StatusCode};
 use axum::response::{IntoResponse, Response};
-use axum::routing::{get, post};
+use axum::routing::get;
 use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
 use tower_http::catch_panic::CatchPanicLayer;
 use tower_http::request_id::{
     MakeRequestUuid, PropagateRequestIdLayer, RequestId, SetRequestIdLayer,
@@ -18,6 +28,11 @@ use tower_http::trace::TraceLayer;
 
 use crate::graphql::Executor;
 use crate::graphql::context::Board;
+use crate::settings;
+
+pub(crate) use listener::BoundedListener;
+pub(crate) use quota::Quota;
+pub(crate) use sessions::Sessions;
 
 /// Under which a request is found in the log.
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
@@ -29,15 +44,24 @@ pub(crate) struct Edge {
     pub(crate) board: Board,
     /// What executes documents.
     pub(crate) executor: Executor,
-    /// Ends the open sockets.
+    /// What one client may do.
+    pub(crate) bounds: settings::Edge,
+    /// How many requests each token may make.
+    pub(crate) quota: Quota,
+    /// The open sockets and event streams.
+    pub(crate) sessions: Sessions,
+    /// Waits for the sockets until they have said good-bye.
+    pub(crate) tracker: TaskTracker,
+    /// Ends the open sockets and event streams.
     pub(crate) stop: CancellationToken,
 }
 
 /// Every route of the service.
 pub(crate) fn router(edge: Edge) -> Router {
     Router::new()
-        .route("/graphql", post(graphql::execute))
-        .route("/graphql/ws", get(graphql::socket))
+        .route("/graphql", get(graphql::get).post(graphql::post))
+        .route("/graphql/ws", get(socket::open))
+        .route("/graphql/stream", get(stream::get).post(stream::post))
         .route("/schema.graphql", get(graphql::schema))
         .route("/healthz", get(health::alive))
         .route("/readyz", get(health::ready))

@@ -36,7 +36,8 @@
 //!   output, all else to standard error.
 //! - [`demo`]: an installation in one process, to be looked at.
 //! - [`app`]: the composition root. Puts a server together, runs it, stops it within bounds.
-//! - [`http`]: the edge. A token becomes a [`Viewer`](auth::Viewer), a body a request.
+//! - [`http`]: the edge, a file or folder for each transport. A token becomes a [`Viewer`](auth::Viewer), what a client says
+//!   a request; what one client may do is bounded there, and what it has open ends with its token.
 //! - [`background`]: loops that every server runs, harmless on several at once.
 //! - [`graphql`]: the schema. Authorises, calls a capability, wraps what it returns; no SQL and no rules.
 //! - [`task`]: enqueue, claim, start, settle, retry, cancel, session, transcript. Rule and statement in one file.
@@ -72,10 +73,12 @@
 //! 12. **There are no globals.** Two servers run in one process; the tests do that.
 //! 13. **A secret is redacted from the moment it is read.** Claim tokens, custom environments and MCP configurations never
 //!     reach events, logs or task reads.
+//! 14. **What is open on behalf of a token ends with it,** within a second: sockets and event streams, however idle.
 //!
 //! # A task from enqueue to completion
 //!
-//! The host application sends `enqueueTask`. `http/graphql.rs` finds the token's hash and from it the viewer;
+//! The host application sends `enqueueTask`. `http/viewer.rs` finds the token's hash and from it the viewer,
+//! `graphql/executor.rs` reads the document, if it has not seen it before;
 //! `graphql/task/host.rs` begins a [`Write`](db::Write) and calls [`task::enqueue`]. That checks the input, finds the
 //! agent among those that the viewer may see, and inserts one row. The table's trigger opens the event log for the
 //! transaction, which takes a shared advisory lock keyed by the last position drawn, and writes a `queued` event at the

@@ -1,4 +1,4 @@
-//! The thresholds of the lifecycle: durations and bounds, with the defaults of the specification.
+//! The thresholds of the lifecycle and of the edge: durations and bounds, with the defaults of the specification.
 
 use std::time::Duration;
 
@@ -32,6 +32,42 @@ pub struct Settings {
     pub runtime_retention: Duration,
     /// How many rows one step of a sweep touches at most.
     pub sweep_batch: i64,
+    /// What one client may do.
+    pub edge: Edge,
+}
+
+/// What one client may do, and how long is waited for it.
+#[derive(Clone, Debug)]
+pub struct Edge {
+    /// How many requests a token may make in a second, those on its sockets included; 0 for as many as it likes.
+    pub requests_per_second: u32,
+    /// How many sockets and event streams a token may have open on a server.
+    pub connections_per_token: usize,
+    /// How many operations may be under way on a socket.
+    pub operations_per_socket: usize,
+    /// How long a socket may take to say whose it is.
+    pub init_timeout: Duration,
+    /// How often a socket is pinged, and how long it may take to answer; after how much silence an event stream has a
+    /// comment.
+    pub ping_interval: Duration,
+    /// How long a client may take to accept the next bytes that are sent to it.
+    pub write_timeout: Duration,
+    /// How long the body of a request may take to arrive.
+    pub body_timeout: Duration,
+}
+
+impl Default for Edge {
+    fn default() -> Self {
+        Self {
+            requests_per_second: 1000,
+            connections_per_token: 1000,
+            operations_per_socket: 100,
+            init_timeout: Duration::from_secs(10),
+            ping_interval: Duration::from_secs(20),
+            write_timeout: Duration::from_secs(15),
+            body_timeout: Duration::from_secs(30),
+        }
+    }
 }
 
 impl Settings {
@@ -69,6 +105,7 @@ impl Default for Settings {
             queue_ttl: Duration::from_hours(2),
             runtime_retention: Duration::from_hours(7 * 24),
             sweep_batch: 500,
+            edge: Edge::default(),
         }
     }
 }

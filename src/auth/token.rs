@@ -13,6 +13,7 @@ use rand::distr::Alphanumeric;
 use sea_orm::{ConnectionTrait, FromQueryResult, Statement, raw_sql};
 use secrecy::{ExposeSecret, SecretString};
 use sha2::{Digest, Sha256};
+use uuid::Uuid;
 
 use super::{Daemon, Identity, Viewer};
 use crate::error::{Error, Result};
@@ -138,6 +139,20 @@ pub async fn authenticate(db: &impl ConnectionTrait, token: &SecretString) -> Re
         db.execute_raw(statement).await?;
     }
     viewer(known)
+}
+
+/// The viewers of those of the tokens that still hold, as they are by now.
+pub async fn holding(db: &impl ConnectionTrait, tokens: &[TokenId]) -> Result<Vec<Viewer>> {
+    let ids: Vec<Uuid> = tokens.iter().map(|id| id.0).collect();
+    let statement: Statement = raw_sql!(
+        Postgres,
+        r#"select api_token.*, member.role, false as stale
+           from api_token
+           left join member on member.workspace_id = api_token.workspace_id and member.id = api_token.member_id
+           where api_token.id = any({ids}) and revoked_at is null and (expires_at is null or expires_at > now())"#
+    );
+    let known = Known::find_by_statement(statement).all(db).await?;
+    known.into_iter().map(viewer).collect()
 }
 
 /// The viewer that a token's row describes.

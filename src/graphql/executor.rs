@@ -1,15 +1,22 @@
 //! Executing documents, with the contract's codes on the errors that GraphQL itself raises.
 
+mod documents;
+mod operation;
+mod resume;
+mod tokens;
+
 use std::sync::Arc;
 
+use async_graphql::parser::types::{ExecutableDocument, OperationType};
 use async_graphql::{Data, Pos, Request, Response, ServerError, Value};
 use futures::stream::{self, BoxStream, StreamExt};
 use tokio_util::task::TaskTracker;
 use tracing::Instrument;
 
+use self::documents::Documents;
 use super::context::Board;
 use super::{Schema, loader, nesting, weight};
-use crate::error::Error;
+use crate::error::{Error, Result};
 
 /// What async-graphql says when a query goes beyond a limit; it gives these errors no code.
 const TOO_COMPLEX: [&str; 5] = [
@@ -33,7 +40,44 @@ pub struct Executor {
     schema: Schema,
     board: Board,
     running: TaskTracker,
+    documents: Documents,
 }
+
+/// A request whose document has been read and found to be bearable.
+#[derive(Debug)]
+pub struct Prepared {
+    request: Request,
+    document: Arc<ExecutableDocument>,
+    kind: OperationType,
+}
+
+impl Prepared {
+    /// What kind of operation it asks for.
+    pub const fn kind(&self) -> OperationType {
+        self.kind
+    }
+
+    /// Lets a subscription continue behind a cursor, if it is one that can.
+    pub fn resume(&mut self, cursor: &str) {
+        let name = self.request.operation_name.as_deref();
+        let document = Arc::make_mut(&mut self.document);
+        resume::resume(document, name, cursor, &mut self.request.variables);
+    }
+
+    /// Where each of its results has its cursor; none where the document does not ask for it.
+    pub fn cursor(&self) -> Option<CursorPlace> {
+        resume::cursor(&self.document, self.request.operation_name.as_deref())
+    }
+
+    /// The request, ready to be executed.
+    fn into_request(self) -> Request {
+        let mut request = self.request;
+        request.set_parsed_query(Arc::unwrap_or_clone(self.document));
+        request
+    }
+}
+
+pub use resume::CursorPlace;
 
 impl Executor {
     /// Executes on the schema of a board, each document as a task on the tracker.
@@ -42,22 +86,54 @@ impl Executor {
             schema: super::schema(board.clone()),
             board,
             running,
+            documents: Documents::default(),
         }
     }
 
-    /// Executes a document that has been weighed, to its end.
-    async fn finish(&self, request: Request) -> Response {
-        let schema = self.schema.clone();
+    /// Reads a request's document. One that cannot be read, or that would take long to read or to validate, is refused.
+    #[expect(
+        clippy::result_large_err,
+        reason = "the refusal is a response like any other"
+    )]
+    pub fn prepare(&self, mut request: Request) -> Result<Prepared, Response> {
+        // What some clients send instead of none.
+        request.operation_name = request.operation_name.filter(|name| !name.is_empty());
+        let name = request.operation_name.as_deref();
+        let read = self.documents.read(&request.query).and_then(|document| {
+            operation::check_variables(&document, name, &request.variables)?;
+            Ok(document)
+        });
+        match read {
+            Ok(document) => Ok(Prepared {
+                kind: operation::kind(&document, name),
+                request,
+                document,
+            }),
+            Err(error) => Err(with_codes(Response::from_errors(vec![error]))),
+        }
+    }
+
+    /// Executes a query or mutation, to its end.
+    pub async fn run(&self, prepared: Prepared) -> Response {
+        let (schema, request) = (self.schema.clone(), prepared.into_request());
         let (loaders, batches) = loader::loaders(&self.board);
         let execution = async move {
             let execution = schema.execute(request.data(loaders));
             batches.beside(execution).await
         };
         let finished = self.running.spawn(execution.in_current_span()).await;
-        finished.unwrap_or_else(|panicked| {
+        with_codes(finished.unwrap_or_else(|panicked| {
             let error = Error::Internal(anyhow::Error::new(panicked));
             Response::from_errors(vec![of_document(error)])
-        })
+        }))
+    }
+
+    /// The results of a subscription, one by one.
+    pub fn follow(&self, prepared: Prepared) -> BoxStream<'static, Response> {
+        let (loaders, batches) = loader::loaders(&self.board);
+        let request = prepared.into_request().data(loaders);
+        let responses = self.schema.execute_stream(request);
+        batches.beside_each(responses.map(with_codes))
     }
 }
 
@@ -68,10 +144,10 @@ impl std::fmt::Debug for Executor {
 }
 
 impl async_graphql::Executor for Executor {
-    async fn execute(&self, mut request: Request) -> Response {
-        match weigh(&mut request) {
-            Ok(()) => with_codes(self.finish(request).await),
-            Err(error) => with_codes(Response::from_errors(vec![error])),
+    async fn execute(&self, request: Request) -> Response {
+        match self.prepare(request) {
+            Ok(prepared) => self.run(prepared).await,
+            Err(refusal) => refusal,
         }
     }
 
@@ -80,23 +156,21 @@ impl async_graphql::Executor for Executor {
         mut request: Request,
         session_data: Option<Arc<Data>>,
     ) -> BoxStream<'static, Response> {
-        if let Err(error) = weigh(&mut request) {
-            let response = with_codes(Response::from_errors(vec![error]));
-            return stream::once(std::future::ready(response)).boxed();
+        match self.documents.read(&request.query) {
+            Ok(document) => {
+                request.set_parsed_query(Arc::unwrap_or_clone(document));
+                let (loaders, batches) = loader::loaders(&self.board);
+                let request = request.data(loaders);
+                let responses =
+                    async_graphql::Executor::execute_stream(&self.schema, request, session_data);
+                batches.beside_each(responses.map(with_codes))
+            }
+            Err(error) => {
+                let refusal = with_codes(Response::from_errors(vec![error]));
+                stream::once(std::future::ready(refusal)).boxed()
+            }
         }
-        let (loaders, batches) = loader::loaders(&self.board);
-        let request = request.data(loaders);
-        let responses =
-            async_graphql::Executor::execute_stream(&self.schema, request, session_data);
-        batches.beside_each(responses.map(with_codes))
     }
-}
-
-/// Refuses a document that cannot be read, or that would take long to read or to validate. What was parsed stays with the
-/// request.
-fn weigh(request: &mut Request) -> Result<(), ServerError> {
-    nesting::check(&request.query).map_err(of_document)?;
-    weight::check(request.parsed_query()?).map_err(of_document)
 }
 
 /// An error about a document as a whole, and no place in it.

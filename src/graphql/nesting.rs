@@ -44,7 +44,7 @@ fn deepest(document: &str) -> usize {
 }
 
 /// What follows a comment.
-fn after_comment(mut rest: &[u8]) -> &[u8] {
+pub(super) fn after_comment(mut rest: &[u8]) -> &[u8] {
     while let [first, tail @ ..] = rest {
         rest = tail;
         if matches!(first, b'\n' | b'\r') {
@@ -55,7 +55,7 @@ fn after_comment(mut rest: &[u8]) -> &[u8] {
 }
 
 /// What follows a string, given what follows its first quotation mark; none where it does not end.
-fn after_string(begun: &[u8]) -> Option<&[u8]> {
+pub(super) fn after_string(begun: &[u8]) -> Option<&[u8]> {
     // Three marks that nothing closes are an empty string and the beginning of another, and the parser takes them so.
     let block = begun.strip_prefix(b"\"\"").and_then(after_block);
     if block.is_some() {

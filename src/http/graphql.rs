@@ -1,86 +1,127 @@
-//! GraphQL over HTTP and over a socket: a token becomes a viewer, a body a request.
+//! `/graphql`, by the specification of GraphQL over HTTP: queries and mutations in JSON by POST, queries by GET.
+//!
+//! A body of another type is refused, because a browser sends some of those to anybody without asking whether it may. So is
+//! a list of requests: what is bounded for one would have to be bounded for all of them together.
 
-use async_graphql::http::ALL_WEBSOCKET_PROTOCOLS;
-use async_graphql::{Data, Executor as _};
-use async_graphql_axum::{GraphQLProtocol, GraphQLWebSocket};
+use async_graphql::Request;
+use async_graphql::parser::types::OperationType;
 use axum::body::{Body, to_bytes};
-use axum::extract::{State, WebSocketUpgrade};
-use axum::http::{HeaderMap, StatusCode, header};
+use axum::extract::State;
+use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, Uri, header};
 use axum::response::{IntoResponse, Response};
-use secrecy::SecretString;
-use serde_json::Value;
 
-use super::Edge;
-use crate::auth::{Viewer, token};
-use crate::error::{Error, Result};
+use super::negotiation::{self, MediaType};
+use super::parameters::Parameters;
+use super::response::{refuse, refuse_with, respond};
+use super::{Edge, viewer};
+use crate::error::Error;
 
 /// The most bytes of a request's body: a full batch of messages is smaller.
 const BODY_BYTES: usize = 4 * 1024 * 1024;
 
-/// The most bytes of a message on a socket; documents and variables are smaller.
-const MESSAGE_BYTES: usize = 256 * 1024;
+/// What async-graphql says of a subscription that it was asked to execute like a query.
+const NOT_HERE: &str = "Subscriptions are not supported on this transport.";
 
-/// Executes a query or mutation.
-pub(super) async fn execute(State(edge): State<Edge>, headers: HeaderMap, body: Body) -> Response {
-    match respond(&edge, &headers, body).await {
-        Ok(response) => json(StatusCode::OK, &response),
-        Err(error) => {
-            let status = status(&error);
-            let mut error =
-                async_graphql::Error::from(error).into_server_error(async_graphql::Pos::default());
-            // Nothing was parsed, so there is no place in the document to point to.
-            error.locations.clear();
-            let response = async_graphql::Response::from_errors(vec![error]);
-            json(status, &response)
+/// Executes the request of a body.
+pub(super) async fn post(State(edge): State<Edge>, headers: HeaderMap, body: Body) -> Response {
+    let Some(media) = MediaType::accepted(&headers) else {
+        return not_acceptable();
+    };
+    if !negotiation::is_json(&headers) {
+        return unsupported(media);
+    }
+    // Who it is comes first: nobody's body is read otherwise.
+    let viewer = match viewer::requester(&edge, &headers).await {
+        Ok(viewer) => viewer,
+        Err(error) => return refuse(media, error),
+    };
+    match read(&edge, media, body).await {
+        Ok(parameters) => {
+            let request = Request::from(parameters).data(viewer);
+            execute(&edge, media, Method::POST, request).await
+        }
+        Err(refusal) => refusal,
+    }
+}
+
+/// Executes the query of a URL.
+pub(super) async fn get(State(edge): State<Edge>, headers: HeaderMap, uri: Uri) -> Response {
+    let Some(media) = MediaType::accepted(&headers) else {
+        return not_acceptable();
+    };
+    let viewer = match viewer::requester(&edge, &headers).await {
+        Ok(viewer) => viewer,
+        Err(error) => return refuse(media, error),
+    };
+    match Parameters::from_url(&uri) {
+        Ok(parameters) => {
+            let request = Request::from(parameters).data(viewer);
+            execute(&edge, media, Method::GET, request).await
+        }
+        Err(error) => refuse(media, error),
+    }
+}
+
+async fn execute(edge: &Edge, media: MediaType, method: Method, request: Request) -> Response {
+    let prepared = match edge.executor.prepare(request) {
+        Ok(prepared) => prepared,
+        Err(refusal) => return respond(media, &refusal),
+    };
+    if method == Method::GET && prepared.kind() == OperationType::Mutation {
+        return only_by_post(media);
+    }
+    let mut response = edge.executor.run(prepared).await;
+    for error in &mut response.errors {
+        if error.message == NOT_HERE {
+            "Subscriptions are not supported here: they are at /graphql/ws and /graphql/stream."
+                .clone_into(&mut error.message);
         }
     }
+    respond(media, &response)
 }
 
-async fn respond(edge: &Edge, headers: &HeaderMap, body: Body) -> Result<async_graphql::Response> {
-    let viewer = authenticate(edge, bearer(headers)).await?;
-    let body = to_bytes(body, BODY_BYTES)
-        .await
-        .map_err(|_too_large| Error::PayloadTooLarge {
-            limit_bytes: BODY_BYTES,
-        })?;
-    // An array of the fields' values would do for the parser as well.
-    if body.trim_ascii_start().first() != Some(&b'{') {
-        return Err(Error::bad_input(
-            "body",
-            "is not one GraphQL request in JSON",
-        ));
-    }
-    let request: async_graphql::Request = serde_json::from_slice(&body).map_err(|error| {
-        Error::bad_input("body", format!("is not a GraphQL request in JSON: {error}"))
-    })?;
-    Ok(edge.executor.execute(request.data(viewer)).await)
+/// Reads the request of a body; refuses what is none.
+pub(super) async fn read(
+    edge: &Edge,
+    media: MediaType,
+    body: Body,
+) -> Result<Parameters, Response> {
+    let reading = to_bytes(body, BODY_BYTES);
+    let bytes = match tokio::time::timeout(edge.bounds.body_timeout, reading).await {
+        Ok(Ok(bytes)) => bytes,
+        Ok(Err(_too_large)) => {
+            let limit_bytes = BODY_BYTES;
+            return Err(refuse(media, Error::PayloadTooLarge { limit_bytes }));
+        }
+        // It has no code of the contract: nothing is wrong with it, and a daemon on a slow line is to send it again.
+        Err(_elapsed) => {
+            let status = StatusCode::REQUEST_TIMEOUT;
+            return Err((status, "the body did not arrive in time\n").into_response());
+        }
+    };
+    Parameters::from_body(&bytes).map_err(|error| refuse(media, error))
 }
 
-/// Opens a socket for the protocol graphql-transport-ws.
-pub(super) async fn socket(
-    State(edge): State<Edge>,
-    protocol: GraphQLProtocol,
-    headers: HeaderMap,
-    upgrade: WebSocketUpgrade,
-) -> Response {
-    let from_header = bearer(&headers);
-    upgrade
-        .protocols(ALL_WEBSOCKET_PROTOCOLS)
-        .max_message_size(MESSAGE_BYTES)
-        .read_buffer_size(4 * 1024)
-        .on_upgrade(move |stream| async move {
-            let stop = edge.stop.clone();
-            let executor = edge.executor.clone();
-            let serving = GraphQLWebSocket::new(stream, executor, protocol)
-                .on_connection_init(move |payload| async move {
-                    let token = token_in(&payload).or(from_header);
-                    let mut data = Data::default();
-                    data.insert(authenticate(&edge, token).await?);
-                    Ok(data)
-                })
-                .serve();
-            stop.run_until_cancelled(serving).await;
-        })
+/// Refuses a mutation that a link could bring about.
+pub(super) fn only_by_post(media: MediaType) -> Response {
+    let error = Error::bad_input("query", "is a mutation: send it by POST");
+    let mut response = refuse_with(StatusCode::METHOD_NOT_ALLOWED, media, error);
+    response
+        .headers_mut()
+        .insert(header::ALLOW, HeaderValue::from_static("POST"));
+    response
+}
+
+/// Refuses a body that is not JSON.
+pub(super) fn unsupported(media: MediaType) -> Response {
+    let error = Error::bad_input("Content-Type", "must be application/json, in UTF-8");
+    refuse_with(StatusCode::UNSUPPORTED_MEDIA_TYPE, media, error)
+}
+
+/// Refuses a client that would not understand the answer.
+fn not_acceptable() -> Response {
+    let message = "Accept: application/graphql-response+json or application/json\n";
+    (StatusCode::NOT_ACCEPTABLE, message).into_response()
 }
 
 /// The schema in the schema definition language.
@@ -90,54 +131,4 @@ pub(super) async fn schema() -> Response {
         crate::graphql::sdl(),
     )
         .into_response()
-}
-
-/// Finds out who is asking.
-async fn authenticate(edge: &Edge, token: Option<SecretString>) -> Result<Viewer> {
-    let token = token.ok_or(Error::Unauthenticated(
-        "a token is needed: Authorization: Bearer …",
-    ))?;
-    token::authenticate(&edge.board.db, &token).await
-}
-
-/// The token of the header `Authorization: Bearer …`.
-fn bearer(headers: &HeaderMap) -> Option<SecretString> {
-    bearer_token(headers.get(header::AUTHORIZATION)?.to_str().ok()?)
-}
-
-/// The token of the payload of `connection_init`: the same header, as a field.
-fn token_in(payload: &Value) -> Option<SecretString> {
-    let fields = payload.as_object()?;
-    let (_, value) = fields
-        .iter()
-        .find(|(name, _)| name.eq_ignore_ascii_case("authorization"))?;
-    bearer_token(value.as_str()?)
-}
-
-fn bearer_token(value: &str) -> Option<SecretString> {
-    let (scheme, token) = value.trim().split_once(' ')?;
-    scheme
-        .eq_ignore_ascii_case("bearer")
-        .then(|| SecretString::from(token.trim()))
-}
-
-/// What HTTP says of a request that was not executed.
-fn status(error: &Error) -> StatusCode {
-    match error.code() {
-        "UNAUTHENTICATED" => StatusCode::UNAUTHORIZED,
-        "PAYLOAD_TOO_LARGE" => StatusCode::PAYLOAD_TOO_LARGE,
-        "UNAVAILABLE" => StatusCode::SERVICE_UNAVAILABLE,
-        "INTERNAL" => StatusCode::INTERNAL_SERVER_ERROR,
-        _ => StatusCode::BAD_REQUEST,
-    }
-}
-
-fn json(status: StatusCode, response: &async_graphql::Response) -> Response {
-    match serde_json::to_vec(response) {
-        Ok(body) => (status, [(header::CONTENT_TYPE, "application/json")], body).into_response(),
-        Err(error) => {
-            tracing::error!(error = %error, "a response could not be written as JSON");
-            StatusCode::INTERNAL_SERVER_ERROR.into_response()
-        }
-    }
 }

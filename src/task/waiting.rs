@@ -45,10 +45,7 @@ pub async fn of_tasks(
     tasks: &[TaskId],
 ) -> Result<HashMap<TaskId, Waiting>> {
     let ids: Vec<Uuid> = tasks.iter().map(|id| id.0).collect();
-    let statement: Statement = raw_sql!(
-        Postgres,
-        "select * from task_positions({ids})"
-    );
+    let statement: Statement = raw_sql!(Postgres, "select * from task_positions({ids})");
     let places = Place::find_by_statement(statement).all(db).await?;
     let statement: Statement = raw_sql!(
         Postgres,

@@ -24,6 +24,10 @@ mod bad_input;
 
 mod auth;
 
+mod http;
+mod sse;
+mod ws;
+
 mod tenancy;
 
 mod enqueue;

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use callboard::auth::Identity;
 use callboard::settings::Settings;
 use serde_json::json;
 use tokio::io::AsyncWriteExt;
@@ -56,11 +57,13 @@ async fn it_stops_in_time_although_a_request_never_ends_and_the_database_has_fal
     let feed = world.feed(&host, json!({})).await;
 
     // One whose body never comes, and one that waits for an answer of the database's.
+    let token = app.token(Identity::Admin).await;
+    let request = format!(
+        "POST /graphql HTTP/1.1\r\nHost: here\r\nAuthorization: Bearer {token}\r\n\
+         Content-Type: application/json\r\nContent-Length: 9\r\n\r\n{{"
+    );
     let mut stalled = TcpStream::connect(server.address).await.unwrap();
-    stalled
-        .write_all(b"POST /graphql HTTP/1.1\r\nHost: here\r\nContent-Length: 9\r\n\r\n{")
-        .await
-        .unwrap();
+    stalled.write_all(request.as_bytes()).await.unwrap();
     let held = app.database.hold_agent(agent).await;
     let waiting = host.send_and_forget(CANCEL, json!({"id": task.0})).await;
     app.database.until_waiting(1).await;

@@ -1,0 +1,53 @@
+//! `/graphql/ws`: queries, mutations and subscriptions over a socket, by the protocol graphql-transport-ws.
+//!
+//! Beyond what the protocol says: a token that expires or is revoked closes its socket with 4403, because clients try again
+//! after that one, and perhaps with a token that holds. A server that stops closes with 1012. The payload of a client's
+//! ping may carry a fresh token of the same identity, which takes the place of the one before.
+
+mod close;
+mod conversation;
+mod message;
+mod operations;
+
+use axum::extract::{State, WebSocketUpgrade};
+use axum::http::HeaderMap;
+use axum::response::Response;
+
+use self::close::Close;
+use self::conversation::Conversation;
+use super::{Edge, viewer};
+
+/// The one protocol that is spoken.
+const PROTOCOL: &str = "graphql-transport-ws";
+
+/// The most bytes of a message; documents and variables are smaller.
+const MESSAGE_BYTES: usize = 256 * 1024;
+
+/// What is set aside for reading from a socket, however idle. The default is 128 KiB.
+const READ_BUFFER_BYTES: usize = 4 * 1024;
+
+/// Opens a socket.
+pub(super) async fn open(
+    State(edge): State<Edge>,
+    headers: HeaderMap,
+    upgrade: WebSocketUpgrade,
+) -> Response {
+    let from_header = viewer::bearer(&headers);
+    let upgrade = upgrade
+        .protocols([PROTOCOL])
+        .max_message_size(MESSAGE_BYTES)
+        .max_frame_size(MESSAGE_BYTES)
+        .read_buffer_size(READ_BUFFER_BYTES);
+    let understood = upgrade.selected_protocol().is_some();
+    // From here on, so that a server that stops does not miss a socket that is only about to open.
+    let tracked = edge.tracker.token();
+    upgrade.on_upgrade(move |socket| async move {
+        let conversation = Conversation::new(edge, socket, from_header);
+        if understood {
+            conversation.hold().await;
+        } else {
+            conversation.end(Close::UNKNOWN_PROTOCOL).await;
+        }
+        drop(tracked);
+    })
+}
