@@ -35,6 +35,10 @@ impl MigratorTrait for Migrator {
                 name: "m20261123_000005_sweep",
                 sql: include_str!("m20261123_000005_sweep.sql"),
             }),
+            Box::new(SqlMigration {
+                name: "m20261125_000010_transcript_bell",
+                sql: include_str!("m20261125_000010_transcript_bell.sql"),
+            }),
         ]
     }
 }

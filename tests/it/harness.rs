@@ -11,6 +11,7 @@ mod proxy;
 mod socket;
 mod stage;
 mod surface;
+mod updates;
 mod world;
 
 use std::net::SocketAddr;
