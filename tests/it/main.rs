@@ -72,6 +72,7 @@ mod path;
 
 mod audience;
 mod banner;
+mod chaos;
 mod doorbell;
 mod event_log;
 mod feed;

@@ -144,6 +144,12 @@ impl TestDatabase {
             .collect()
     }
 
+    /// The cursor of the last event of a task.
+    pub(crate) async fn last_cursor(&self) -> String {
+        let sql = "select max(position) from task_event where task_id is not null";
+        Cursor(self.count(sql).await).to_string()
+    }
+
     /// The tasks of the events that a reader of the log would be shown after a cursor at this moment.
     pub(crate) async fn readable(&self, after: &str) -> Vec<TaskId> {
         let batch = event::read(&self.pool, after.parse().unwrap())
