@@ -14,8 +14,9 @@ use super::task::Task;
 use crate::agent::{self, Archived};
 use crate::auth::Viewer;
 use crate::error::Result;
+use crate::event::Sight;
 use crate::presence::{self, Observed};
-use crate::{event, task};
+use crate::{event, runtime, task};
 
 /// Everything that a live view starts from, in one consistent read; `taskEvents(after: cursor)` goes on from it without a
 /// gap.
@@ -111,10 +112,16 @@ impl WorkspaceSnapshot {
         // An archived agent is nobody's colleague any more, but what it last did is still what it last did.
         let agents = agent::list(txn, viewer, workspace_id, Archived::Included).await?;
         let agents: Vec<AgentId> = agents.iter().map(|agent| agent.id).collect();
+        let mut latest_outcomes = task::latest_outcomes(txn, &agents).await?;
+        if let Sight::Daemon(..) = Sight::from(viewer) {
+            // An agent that has moved here may have done its last work on somebody else's runtime.
+            let own = runtime::list(txn, viewer, workspace_id).await?;
+            latest_outcomes.retain(|task| own.iter().any(|runtime| runtime.id == task.runtime_id));
+        }
         Ok(Self {
             cursor,
             active_tasks: task::active(txn, viewer, workspace_id).await?,
-            latest_outcomes: task::latest_outcomes(txn, &agents).await?,
+            latest_outcomes,
             everyone: presence::observe(txn, &board.settings, &agents).await?,
             as_of,
         })

@@ -71,3 +71,22 @@ async fn a_daemon_sees_the_events_of_its_own_runtimes() {
         assert_eq!(feed.tasks(1).await, [second]);
     }
 }
+
+#[tokio::test]
+async fn a_daemon_s_snapshot_has_no_outcome_from_another_s_runtime() {
+    let app = TestApp::start().await;
+    let world = World::new(&app).await;
+    let (other, runtime) = world.second_daemon("desktop").await;
+    let agent = world.agent(1).await;
+    world.enqueue(agent, json!({})).await;
+    let claim = world.run().await;
+    world.complete(claim).await;
+    app.database.move_agent(agent, runtime).await;
+    let document = "query($id: UUID!) { workspace(id: $id) { snapshot { latestOutcomes { id } presence { agentId } } } }";
+    let variables = json!({"id": world.workspace_id.0});
+    let snapshot = other.data(document, variables).await["workspace"]["snapshot"].clone();
+    assert_eq!(
+        snapshot,
+        json!({"latestOutcomes": [], "presence": [{"agentId": agent.0}]})
+    );
+}

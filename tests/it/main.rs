@@ -76,6 +76,7 @@ mod chaos;
 mod doorbell;
 mod event_log;
 mod feed;
+mod filter;
 mod log_break;
 mod outage;
 mod presence;

@@ -51,6 +51,11 @@ impl Feed {
         seen.into_iter().map(|event| event.task_id).collect()
     }
 
+    /// Fails if it has been told anything.
+    pub(crate) async fn is_silent(mut self) {
+        self.0.is_silent().await;
+    }
+
     /// Waits until the server goes away.
     pub(crate) async fn closed(self) {
         self.0.closed().await;

@@ -73,6 +73,15 @@ impl Subscription {
         }
     }
 
+    /// Fails if anything has been told: asks for something else on the same socket, which would be answered after it.
+    pub(crate) async fn is_silent(&mut self) {
+        let payload = json!({"query": "{ viewer { kind } }"});
+        self.send(json!({"type": "subscribe", "id": "2", "payload": payload}))
+            .await;
+        let message = self.receive().await;
+        assert_eq!(message["id"], "2", "{message}");
+    }
+
     /// Waits until the server goes away, and fails on a result before that.
     pub(crate) async fn closed(mut self) {
         let next = tokio::time::timeout(PATIENCE, self.socket.next())
