@@ -141,6 +141,7 @@ async fn an_agent_that_is_opened_or_hidden_comes_and_goes_with_its_tasks() {
 
     // In its private days nothing is told of it.
     world.run().await;
+    world.until_read(&world.host).await;
     set_visibility(&app, hidden, "workspace").await;
     let snapshot = watched.expect("WorkspaceSnapshot").await;
     let running = json!([{"id": secret.0, "status": "RUNNING"}]);
