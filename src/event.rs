@@ -89,6 +89,17 @@ pub struct Batch {
 }
 
 impl Batch {
+    /// Nothing, at a cursor.
+    const fn none_at(cursor: Cursor) -> Self {
+        Self {
+            after: cursor,
+            through: cursor,
+            events: Vec::new(),
+            more: false,
+            held_back: false,
+        }
+    }
+
     /// What happened in a workspace.
     pub fn of(&self, workspace_id: WorkspaceId) -> impl Iterator<Item = &Arc<Event>> {
         self.events

@@ -91,7 +91,9 @@ impl Hub {
     /// Reads what is new and hands it out; says how long to wait for the next ring.
     async fn advance(&self) -> Result<Duration> {
         let Some(after) = self.read_through() else {
-            self.begin().await?;
+            let now = self.begin().await?;
+            // Who has caught up before this, and waits, may lack what happened in between.
+            self.hand_out(Heard::Batch(Arc::new(Batch::none_at(now))));
             return Ok(Duration::ZERO);
         };
         let batch = match read(&self.db, after).await {
@@ -117,7 +119,7 @@ impl Hub {
     }
 
     /// Begins at the end of the log, which then has its numbers before it.
-    async fn begin(&self) -> Result<()> {
+    async fn begin(&self) -> Result<Cursor> {
         let skipped = mend(&self.db).await?;
         if skipped > 0 {
             tracing::warn!(
@@ -126,8 +128,9 @@ impl Hub {
                  they were moved past it, and what was written with the old ones is told to nobody"
             );
         }
-        self.position.send_replace(Some(tip(&self.db).await?));
-        Ok(())
+        let now = tip(&self.db).await?;
+        self.position.send_replace(Some(now));
+        Ok(now)
     }
 
     fn hand_out(&self, heard: Heard) {

@@ -1,8 +1,10 @@
 //! A log that is not what it was: dropped before it was read, taken back, or with its numbers behind it.
 
+use callboard::doorbell::Doorbell;
 use callboard::event::hub::Hub;
 use callboard::settings::Settings;
 use serde_json::json;
+use tokio_util::sync::CancellationToken;
 
 use crate::harness::{PATIENCE, TestApp, TestDatabase, TestServer, World};
 
@@ -39,6 +41,32 @@ async fn who_is_overtaken_by_the_end_of_the_log_is_told_so_and_skips_nothing() {
     app.database
         .execute("delete from agent_task_queue where not exists (select from task_event where task_id = agent_task_queue.id)")
         .await;
+}
+
+#[tokio::test]
+async fn who_has_caught_up_before_the_hub_begins_lacks_nothing_of_what_happened_in_between() {
+    let app = TestApp::start().await;
+    let world = World::new(&app).await;
+    let agent = world.agent(2).await;
+    let cursor = world.cursor().await.parse().unwrap();
+    // A server that has just been started: its hub has not read yet.
+    let hub = Hub::new(app.database.pool.clone());
+    let mut follower = hub.follow_known(cursor);
+    let mut next = async || {
+        let next = tokio::time::timeout(PATIENCE, follower.next()).await;
+        let batch = next.expect("a batch in time").unwrap().unwrap();
+        batch.events[0].row.task_id
+    };
+    let first = world.enqueue(agent, json!({})).await;
+    assert_eq!(next().await, Some(first));
+    let second = world
+        .enqueue(agent, json!({"issueId": uuid::Uuid::new_v4()}))
+        .await;
+    let stop = CancellationToken::new();
+    let running = tokio::spawn(hub.run(Doorbell::default(), stop.clone()));
+    assert_eq!(next().await, Some(second));
+    stop.cancel();
+    running.await.unwrap();
 }
 
 #[tokio::test]

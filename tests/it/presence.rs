@@ -37,35 +37,6 @@ async fn workload_follows_the_tasks_and_only_changes_are_told() {
 }
 
 #[tokio::test]
-async fn a_change_is_looked_at_once_for_all_who_watch() {
-    let app = TestApp::start().await;
-    let world = World::new(&app).await;
-    let agent = world.agent(1).await;
-    let mut watching = Vec::new();
-    for _ in 0..8 {
-        let mut presence = watch(&world, &world.host, None).await;
-        expect(&mut presence, agent, "ONLINE", "IDLE", (0, 0, 1)).await;
-        watching.push(presence);
-    }
-    // What a presence is made of, and an event of a runtime is not.
-    let held = app
-        .database
-        .hold("lock table agent_task_queue in access exclusive mode")
-        .await;
-    app.database.fall_silent(world.runtime_id, "1 min").await;
-    app.database.until_waiting(1).await;
-    let waiting = "select count(*) from pg_stat_activity
-        where datname = current_database() and wait_event_type = 'Lock'";
-    for _ in 0..200 {
-        assert_eq!(app.database.count(waiting).await, 1);
-    }
-    held.roll_back().await;
-    for presence in &mut watching {
-        expect(presence, agent, "UNSTABLE", "IDLE", (0, 0, 1)).await;
-    }
-}
-
-#[tokio::test]
 async fn a_runtime_that_signs_off_is_unstable_and_its_heartbeat_brings_it_back() {
     let app = TestApp::start().await;
     let world = World::new(&app).await;

@@ -19,7 +19,7 @@ async fn a_pooler_that_forgets_to_listen_is_found_out_and_made_up_for() {
     let (agent, start) = (world.agent(1).await, world.cursor().await);
     let options = forgetful(&app.database.options).await;
     let (log, mut logged) = watch::channel(String::new());
-    let (_process, address) = server::run(&options, &log).await;
+    let (_process, address) = server::run(&options, "info", &log).await;
     let after = serde_json::json!({"after": start});
     let mut feed = world.feed(&world.host.at(address), after).await;
     for _ in 0..3 {

@@ -24,7 +24,7 @@ impl Server {
     pub(super) async fn start(database: &TestDatabase) -> Self {
         let line = Proxy::start(&database.options).await;
         let database = line.options(&database.options);
-        let (process, address) = run(&database, &watch::channel(String::new()).0).await;
+        let (process, address) = run(&database, "info", &watch::channel(String::new()).0).await;
         Self {
             line,
             database,
@@ -37,7 +37,8 @@ impl Server {
     pub(super) async fn replace(&mut self) {
         self.address.send_replace(None);
         self.process.kill().await.unwrap();
-        let (process, address) = run(&self.database, &watch::channel(String::new()).0).await;
+        let (process, address) =
+            run(&self.database, "info", &watch::channel(String::new()).0).await;
         self.process = process;
         self.address.send_replace(Some(address));
     }
@@ -48,14 +49,16 @@ impl Server {
     }
 }
 
-/// Starts a process, again and again while the database is away; what it logs goes to `log`.
+/// Starts a process, again and again while the database is away; what it logs, so
+/// far as the filter lets it, goes to `log`.
 pub(super) async fn run(
     database: &PgConnectOptions,
+    filter: &str,
     log: &watch::Sender<String>,
 ) -> (Child, SocketAddr) {
     let starting = async {
         loop {
-            if let Some(running) = try_to_run(database, log).await {
+            if let Some(running) = try_to_run(database, filter, log).await {
                 return running;
             }
         }
@@ -67,10 +70,11 @@ pub(super) async fn run(
 
 async fn try_to_run(
     database: &PgConnectOptions,
+    filter: &str,
     log: &watch::Sender<String>,
 ) -> Option<(Child, SocketAddr)> {
     let mut process = Command::new(env!("CARGO_BIN_EXE_callboard"))
-        .args(["serve", "--listen", "127.0.0.1:0", "--log", "info"])
+        .args(["serve", "--listen", "127.0.0.1:0", "--log", filter])
         .env_clear()
         .env("DATABASE_URL", database.to_url_lossy().as_str())
         .stdin(Stdio::null())
