@@ -90,3 +90,18 @@ async fn a_daemon_s_snapshot_has_no_outcome_from_another_s_runtime() {
         json!({"latestOutcomes": [], "presence": [{"agentId": agent.0}]})
     );
 }
+
+#[tokio::test]
+async fn a_cursor_is_a_place_in_the_one_log_whichever_workspace_it_came_from() {
+    let app = TestApp::start().await;
+    let (world, elsewhere) = (World::new(&app).await, World::new(&app).await);
+    let (agent, stranger) = (world.agent(1).await, elsewhere.agent(1).await);
+    world.enqueue(agent, json!({})).await;
+    let after = json!({"after": elsewhere.cursor().await});
+    elsewhere.enqueue(stranger, json!({})).await;
+    let own = world
+        .enqueue(agent, json!({"issueId": Uuid::new_v4()}))
+        .await;
+    let mut feed = world.feed(&world.host, after).await;
+    assert_eq!(feed.tasks(1).await, [own]);
+}

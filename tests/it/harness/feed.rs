@@ -52,8 +52,8 @@ impl Feed {
     }
 
     /// Fails if it has been told anything.
-    pub(crate) async fn is_silent(mut self) {
-        self.0.is_silent().await;
+    pub(crate) async fn expect_silence(mut self) {
+        self.0.expect_silence().await;
     }
 
     /// Waits until the server goes away.

@@ -74,7 +74,7 @@ impl Subscription {
     }
 
     /// Fails if anything has been told: asks for something else on the same socket, which would be answered after it.
-    pub(crate) async fn is_silent(&mut self) {
+    pub(crate) async fn expect_silence(&mut self) {
         let payload = json!({"query": "{ viewer { kind } }"});
         self.send(json!({"type": "subscribe", "id": "2", "payload": payload}))
             .await;
