@@ -12,8 +12,8 @@ use crate::background::{closer, marker, pruner, sweeper};
 use crate::db::{self, ConnectOptions, Writer};
 use crate::doorbell::Doorbell;
 use crate::event::hub::Hub;
-use crate::graphql::Executor;
 use crate::graphql::context::Board;
+use crate::graphql::{Executor, Shared};
 use crate::http::{self, BoundedListener, Edge, Quota, Sessions};
 use crate::settings::Settings;
 
@@ -50,7 +50,9 @@ impl App {
     pub fn new(config: Config) -> Self {
         let db = db::connect(&config.database, &config.connect);
         let doorbell = Doorbell::default();
+        let requests = TaskTracker::new();
         let board = Board {
+            shared: Shared::new(requests.clone()),
             hub: Hub::new(db.clone()),
             writer: Writer::new(db.clone(), doorbell.clone()),
             settings: config.settings.clone(),
@@ -60,7 +62,7 @@ impl App {
             config,
             board,
             doorbell,
-            requests: TaskTracker::new(),
+            requests,
         }
     }
 

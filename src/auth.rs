@@ -1,7 +1,8 @@
 //! Whose token this is, and what it may do.
 //!
 //! The rules of who sees what are here, as conditions that every finder takes: a row that the viewer may not see
-//! is not found. Who may *change* what is asked by the verbs, through the `require_` functions.
+//! is not found. Who may *change* what is asked by the verbs, through the `require_` functions. The same rules for what is in
+//! memory already are in [`Sight`](crate::event::Sight).
 
 pub mod token;
 
@@ -99,11 +100,6 @@ impl Viewer {
         }
     }
 
-    /// Whether rows of that workspace can be theirs.
-    pub fn sees_workspace(&self, id: WorkspaceId) -> bool {
-        self.workspace_id().is_none_or(|own| own == id)
-    }
-
     /// Which workspaces they see.
     pub fn workspaces(&self) -> Condition {
         self.in_workspace(workspace::Column::Id)
@@ -159,24 +155,6 @@ impl Viewer {
                 condition.add(task::Column::RuntimeId.in_subquery(daemon.runtimes()))
             }
             Identity::Admin | Identity::Service { .. } | Identity::Member { .. } => condition,
-        }
-    }
-
-    /// Whether they see an agent of their workspace, told from what is known of it.
-    pub fn sees_agent(
-        &self,
-        visibility: agent::Visibility,
-        owner_id: Option<MemberId>,
-        daemon_id: &str,
-    ) -> bool {
-        match &self.identity {
-            Identity::Member {
-                member_id,
-                role: Role::Member,
-                ..
-            } => visibility == agent::Visibility::Workspace || owner_id == Some(*member_id),
-            Identity::Daemon(daemon) => daemon.daemon_id == daemon_id,
-            Identity::Admin | Identity::Service { .. } | Identity::Member { .. } => true,
         }
     }
 

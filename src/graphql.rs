@@ -12,6 +12,7 @@ mod nesting;
 mod presence;
 mod runtime;
 mod scalar;
+mod snapshot;
 mod task;
 mod transcript;
 mod viewer;
@@ -22,6 +23,7 @@ mod workspace;
 use async_graphql::{MergedObject, MergedSubscription};
 
 pub use executor::{CursorPlace, Executor, Prepared};
+pub use feed::Shared;
 
 /// What can be asked.
 #[derive(Debug, Default, MergedObject)]

@@ -4,12 +4,14 @@
 
 use std::time::Duration;
 
-use entity::id::AgentId;
+use entity::id::{AgentId, RuntimeId, WorkspaceId};
 use entity::presence::{Availability, Workload};
 use entity::runtime;
 use sea_orm::{ConnectionTrait, FromQueryResult, Statement, raw_sql};
+use uuid::Uuid;
 
 use crate::error::Result;
+use crate::event::Audience;
 use crate::settings::Settings;
 use crate::task::lock;
 
@@ -37,6 +39,23 @@ pub struct Observed {
     pub presence: Presence,
     /// From when it was read until it will be another with nothing having happened.
     pub changes_in: Option<Duration>,
+    /// Whether the agent is nobody's colleague any more.
+    pub archived: bool,
+    /// Where its tasks run.
+    pub runtime_id: RuntimeId,
+    /// Who may see it.
+    pub audience: Audience,
+}
+
+/// Whose presence is looked for: an agent's for which any of these holds. Who may see them is decided before or after.
+#[derive(Clone, Debug, Default)]
+pub struct Whose {
+    /// It is one of these.
+    pub agents: Vec<AgentId>,
+    /// It is on one of these runtimes.
+    pub runtimes: Vec<RuntimeId>,
+    /// It is in this workspace.
+    pub workspace_id: Option<WorkspaceId>,
 }
 
 /// What presence is made of.
@@ -46,6 +65,10 @@ struct Facts {
     capacity: i32,
     runtime_status: runtime::Status,
     silent_secs: Option<f64>,
+    archived: bool,
+    runtime_id: RuntimeId,
+    #[sea_orm(nested)]
+    audience: Audience,
     running_count: i32,
     queued_count: i32,
 }
@@ -56,13 +79,34 @@ pub async fn observe(
     settings: &Settings,
     agents: &[AgentId],
 ) -> Result<Vec<Observed>> {
-    let agents = lock::uuids(agents);
+    let whose = Whose {
+        agents: agents.to_vec(),
+        ..Whose::default()
+    };
+    observe_all(db, settings, &whose).await
+}
+
+/// How agents are, the archived ones included, in no particular order; for the service itself, which shows of it to each
+/// viewer what they may see.
+pub async fn observe_all(
+    db: &impl ConnectionTrait,
+    settings: &Settings,
+    whose: &Whose,
+) -> Result<Vec<Observed>> {
+    let agents = lock::uuids(&whose.agents);
+    let runtimes: Vec<Uuid> = whose.runtimes.iter().map(|id| id.0).collect();
+    let workspace_id = whose.workspace_id;
     let statement: Statement = raw_sql!(
         Postgres,
         r#"select agent.id as agent_id,
                agent.max_concurrent_tasks as capacity,
                runtime.status as runtime_status,
                extract(epoch from now() - runtime.last_seen_at)::float8 as silent_secs,
+               agent.archived_at is not null as archived,
+               agent.runtime_id,
+               agent.visibility,
+               agent.owner_id,
+               runtime.daemon_id,
                tasks.running_count,
                tasks.queued_count
            from agent
@@ -74,17 +118,23 @@ pub async fn observe(
                where task.workspace_id = agent.workspace_id and task.agent_id = agent.id
                    and by_index('active', task.status in ('queued', 'dispatched', 'running'))
            ) as tasks
-           where agent.id = any({agents})"#
+           where agent.id in (
+               select unnest({agents}::uuid[])
+               union
+               select id from agent where runtime_id = any({runtimes})
+               union
+               select id from agent where workspace_id = {workspace_id}
+           )"#
     );
     let facts = Facts::find_by_statement(statement).all(db).await?;
     Ok(facts
         .into_iter()
-        .map(|facts| observed(&facts, settings.unstable_window))
+        .map(|facts| observed(facts, settings.unstable_window))
         .collect())
 }
 
 /// The rule.
-fn observed(facts: &Facts, unstable_window: Duration) -> Observed {
+fn observed(facts: Facts, unstable_window: Duration) -> Observed {
     let (availability, changes_in) = match facts.runtime_status {
         runtime::Status::Online => (Availability::Online, None),
         runtime::Status::Offline => {
@@ -112,5 +162,8 @@ fn observed(facts: &Facts, unstable_window: Duration) -> Observed {
             capacity: facts.capacity,
         },
         changes_in,
+        archived: facts.archived,
+        runtime_id: facts.runtime_id,
+        audience: facts.audience,
     }
 }

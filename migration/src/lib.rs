@@ -52,6 +52,10 @@ impl MigratorTrait for Migrator {
                 sql: include_str!("m20261125_000009_agent_day.sql"),
             }),
             Box::new(SqlMigration {
+                name: "m20261125_000010_transcript_bell",
+                sql: include_str!("m20261125_000010_transcript_bell.sql"),
+            }),
+            Box::new(SqlMigration {
                 name: "m20261125_000011_session",
                 sql: include_str!("m20261125_000011_session.sql"),
             }),

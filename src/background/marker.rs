@@ -13,8 +13,8 @@ use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
 use crate::error::Result;
-use crate::event::Batch;
 use crate::event::hub::Hub;
+use crate::event::{Batch, Change};
 
 /// How often marks are taken anew. What is claimed between, every claim steps over.
 const INTERVAL: Duration = Duration::from_millis(500);
@@ -30,14 +30,16 @@ pub(crate) async fn run(db: DatabaseConnection, hub: Hub, stop: CancellationToke
 }
 
 async fn follow(db: &DatabaseConnection, hub: &Hub) -> Result<()> {
-    let mut follower = hub.follow(None).await?;
+    let mut watcher = hub.watch().await?;
     let mut ticks = interval(INTERVAL);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let mut claimed_for = HashSet::new();
     loop {
         tokio::select! {
-            batch = follower.next() => match batch {
-                Some(batch) => claimed_for.extend(runtimes_claiming(&batch)),
+            change = watcher.next() => match change {
+                Some(Change::Batch(batch)) => claimed_for.extend(runtimes_claiming(&batch)),
+                // Whatever was claimed meanwhile, the next claims tell of their runtimes again.
+                Some(Change::Anything(_)) => {}
                 None => return Ok(()),
             },
             _ = ticks.tick(), if !claimed_for.is_empty() => {

@@ -5,13 +5,14 @@
 //! until it has caught up. So nothing here can lose an event, and nothing has to be kept for anyone.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use sea_orm::DatabaseConnection;
 use tokio::sync::{broadcast, watch};
 use tokio_util::sync::CancellationToken;
 
-use super::{Batch, Cursor, check_cursor, read, tip};
+use super::{Batch, Cursor, Follower, Watcher, check_cursor, mend, read, tip};
 use crate::doorbell::Doorbell;
 use crate::error::{Error, Result};
 
@@ -26,26 +27,42 @@ const POLL_INTERVAL: Duration = Duration::from_secs(1);
 const HELD_BACK_INTERVAL: Duration = Duration::from_millis(10);
 
 /// How long to wait before the log is read again after the database did not answer.
-const RETRY_INTERVAL: Duration = Duration::from_millis(500);
+pub(super) const RETRY_INTERVAL: Duration = Duration::from_millis(500);
+
+/// What the hub hands out.
+#[derive(Clone, Debug)]
+pub(super) enum Heard {
+    /// This happened.
+    Batch(Arc<Batch>),
+    /// The log is not the one that it was: it was taken back, or has been dropped faster than it was read.
+    Break,
+}
 
 /// The hub of one server; clones share it.
 #[derive(Clone, Debug)]
 pub struct Hub {
     db: DatabaseConnection,
-    batches: broadcast::Sender<Arc<Batch>>,
+    heard: broadcast::Sender<Heard>,
     /// How far the hub has read; none before its first look.
     position: watch::Sender<Option<Cursor>>,
+    /// Marked as changed by each look, whether or not there was something to read.
+    looks: watch::Sender<()>,
+    /// How often the log was found not to be the one that it was.
+    breaks: Arc<AtomicU64>,
 }
 
 impl Hub {
     /// Makes a hub; it hands out nothing until it runs.
     pub fn new(db: DatabaseConnection) -> Self {
-        let (batches, _) = broadcast::channel(BUFFERED_BATCHES);
+        let (heard, _) = broadcast::channel(BUFFERED_BATCHES);
         let (position, _) = watch::channel(None);
+        let (looks, _) = watch::channel(());
         Self {
             db,
-            batches,
+            heard,
             position,
+            looks,
+            breaks: Arc::default(),
         }
     }
 
@@ -57,11 +74,11 @@ impl Hub {
     }
 
     async fn read_after_each_ring(&self, doorbell: Doorbell) {
-        let mut position = None;
         let mut pause = Duration::ZERO;
         loop {
             let _elapsed = tokio::time::timeout(pause, doorbell.heard()).await;
-            pause = match self.advance(&mut position).await {
+            self.looks.send_replace(());
+            pause = match self.advance().await {
                 Ok(next) => next,
                 Err(error) => {
                     tracing::warn!(error = %error, "cannot read the event log; trying again");
@@ -72,52 +89,99 @@ impl Hub {
     }
 
     /// Reads what is new and hands it out; says how long to wait for the next ring.
-    async fn advance(&self, position: &mut Option<Cursor>) -> Result<Duration> {
-        let Some(after) = *position else {
-            let now = tip(&self.db).await?;
-            *position = Some(now);
-            self.position.send_replace(Some(now));
+    async fn advance(&self) -> Result<Duration> {
+        let Some(after) = self.read_through() else {
+            let now = self.begin().await?;
+            // Who has caught up before this, and waits, may lack what happened in between.
+            self.hand_out(Heard::Batch(Arc::new(Batch::none_at(now))));
             return Ok(Duration::ZERO);
         };
-        let batch = read(&self.db, after).await?;
-        let (more, through, horizon) = (batch.more, batch.through, batch.horizon);
-        if through > after {
-            *position = Some(through);
-            self.position.send_replace(Some(through));
-            // An error only says that nobody listens.
-            let _receivers = self.batches.send(Arc::new(batch));
+        let batch = match read(&self.db, after).await {
+            Err(Error::CursorExpired) => {
+                tracing::warn!("the event log was taken back, or dropped before it was read");
+                self.begin().await?;
+                self.breaks.fetch_add(1, Ordering::Relaxed);
+                self.hand_out(Heard::Break);
+                return Ok(Duration::ZERO);
+            }
+            batch => batch?,
+        };
+        let pause = match (batch.more, batch.held_back) {
+            (true, _) => Duration::ZERO,
+            (false, true) => HELD_BACK_INTERVAL,
+            (false, false) => POLL_INTERVAL,
+        };
+        if batch.through > after {
+            self.position.send_replace(Some(batch.through));
+            self.hand_out(Heard::Batch(Arc::new(batch)));
         }
-        if more {
-            return Ok(Duration::ZERO);
-        }
-        let held_back = super::drawn(&self.db).await? > horizon;
-        Ok(if held_back {
-            HELD_BACK_INTERVAL
-        } else {
-            POLL_INTERVAL
-        })
+        Ok(pause)
     }
 
-    /// Follows the log from a cursor, or from now on.
+    /// Begins at the end of the log, which then has its numbers before it.
+    async fn begin(&self) -> Result<Cursor> {
+        let skipped = mend(&self.db).await?;
+        if skipped > 0 {
+            tracing::warn!(
+                skipped,
+                "the numbers of the event log lay behind it, as in a database put together from parts of different age; \
+                 they were moved past it, and what was written with the old ones is told to nobody"
+            );
+        }
+        let now = tip(&self.db).await?;
+        self.position.send_replace(Some(now));
+        Ok(now)
+    }
+
+    fn hand_out(&self, heard: Heard) {
+        // An error only says that nobody listens.
+        let _receivers = self.heard.send(heard);
+    }
+
+    /// Follows every event after a cursor, or from now on.
     pub async fn follow(&self, after: Option<Cursor>) -> Result<Follower> {
-        let batches = self.batches.subscribe();
-        let position = match after {
-            Some(cursor) => {
-                check_cursor(&self.db, cursor).await?;
-                cursor
-            }
-            None => self.position().await?,
-        };
-        Ok(Follower {
-            db: self.db.clone(),
-            batches,
-            position,
-            behind: after.is_some(),
-        })
+        if let Some(cursor) = after {
+            check_cursor(&self.db, cursor).await?;
+            return Ok(self.follow_known(cursor));
+        }
+        let heard = self.heard.subscribe();
+        let position = self.position().await?;
+        let read = Some(position);
+        Ok(Follower::new(self.db.clone(), heard, position, read))
+    }
+
+    /// Follows every event after a cursor that the log was just seen to have.
+    pub fn follow_known(&self, after: Cursor) -> Follower {
+        // Heard first: what the hub reads later it hands out here, and what it has read before shows in its position.
+        let heard = self.heard.subscribe();
+        Follower::new(self.db.clone(), heard, after, self.read_through())
+    }
+
+    /// Watches for changes from now on.
+    pub async fn watch(&self) -> Result<Watcher> {
+        let heard = self.heard.subscribe();
+        let position = self.position().await?;
+        Ok(Watcher::new(self.clone(), heard, position))
+    }
+
+    /// Is marked as changed whenever something of any kind may have been committed, and once in a poll interval.
+    pub fn looks(&self) -> watch::Receiver<()> {
+        self.looks.subscribe()
+    }
+
+    /// How often the log was found not to be the one that it was. What contains a cursor from before the last time contains
+    /// nothing of what came after it.
+    pub fn breaks(&self) -> u64 {
+        self.breaks.load(Ordering::Relaxed)
+    }
+
+    /// How far the hub has read; none before its first look.
+    pub fn read_through(&self) -> Option<Cursor> {
+        *self.position.borrow()
     }
 
     /// How far the hub has read; waits for its first look.
-    async fn position(&self) -> Result<Cursor> {
+    pub async fn position(&self) -> Result<Cursor> {
         let mut position = self.position.subscribe();
         let known = position
             .wait_for(Option::is_some)
@@ -125,72 +189,4 @@ impl Hub {
             .map_err(|error| Error::Internal(anyhow::Error::new(error)))?;
         known.ok_or_else(|| Error::Internal(anyhow::anyhow!("the hub has no position")))
     }
-}
-
-/// A subscriber's way along the log.
-#[derive(Debug)]
-pub struct Follower {
-    db: DatabaseConnection,
-    batches: broadcast::Receiver<Arc<Batch>>,
-    /// Up to where this subscriber has seen everything.
-    position: Cursor,
-    /// Whether there may be something between `position` and what the hub hands out.
-    behind: bool,
-}
-
-impl Follower {
-    /// Up to where everything has been handed over.
-    pub const fn position(&self) -> Cursor {
-        self.position
-    }
-
-    /// The next stretch of the log; none when the server stops. Waits, and does not fail, while the database is away.
-    pub async fn next(&mut self) -> Option<Arc<Batch>> {
-        loop {
-            if self.behind {
-                match read(&self.db, self.position).await {
-                    Ok(batch) => {
-                        self.behind = batch.more;
-                        if batch.through > self.position {
-                            self.position = batch.through;
-                            return Some(Arc::new(batch));
-                        }
-                    }
-                    Err(error) => {
-                        tracing::debug!(error = %error, "cannot catch up; trying again");
-                        tokio::time::sleep(RETRY_INTERVAL).await;
-                    }
-                }
-                continue;
-            }
-            match self.batches.recv().await {
-                Ok(batch) if batch.through <= self.position => {}
-                Ok(batch) if batch.after <= self.position => {
-                    let seen = std::mem::replace(&mut self.position, batch.through);
-                    return Some(unseen(batch, seen));
-                }
-                Ok(_) | Err(broadcast::error::RecvError::Lagged(_)) => self.behind = true,
-                Err(broadcast::error::RecvError::Closed) => return None,
-            }
-        }
-    }
-}
-
-/// The batch without what was seen before.
-fn unseen(batch: Arc<Batch>, seen: Cursor) -> Arc<Batch> {
-    if batch.after == seen {
-        return batch;
-    }
-    Arc::new(Batch {
-        after: seen,
-        through: batch.through,
-        horizon: batch.horizon,
-        events: batch
-            .events
-            .iter()
-            .filter(|event| event.cursor() > seen)
-            .map(Arc::clone)
-            .collect(),
-        more: batch.more,
-    })
 }

@@ -4,6 +4,7 @@ use async_graphql::Context;
 use async_graphql::dataloader::DataLoader;
 use sea_orm::DatabaseConnection;
 
+use super::feed::Shared;
 use super::loader::Loaders;
 use crate::auth::Viewer;
 use crate::db::{Write, Writer};
@@ -20,6 +21,8 @@ pub struct Board {
     pub writer: Writer,
     /// Where subscriptions follow the log.
     pub hub: Hub,
+    /// What subscriptions share.
+    pub shared: Shared,
     /// The thresholds.
     pub settings: Settings,
 }

@@ -1,22 +1,16 @@
 //! `Workspace` and its snapshot.
 
 use async_graphql::{Context, InputObject, Object, Result};
-use entity::agent as agent_row;
 use entity::id::{AgentId, IssueId, RuntimeId, WorkspaceId};
 use entity::workspace as row;
-use sea_orm::{AccessMode, IsolationLevel, TransactionTrait};
 
 use super::agent::Agent;
 use super::connection::{self, Page, TaskConnection};
 use super::context;
-use super::presence::AgentPresence;
 use super::runtime::Runtime;
-use super::scalar::Cursor;
-use super::task::Task;
+use super::snapshot::WorkspaceSnapshot;
 use crate::agent::{self, Archived};
-use crate::error;
-use crate::presence::{self, Presence};
-use crate::{event, limits, runtime, task, workspace};
+use crate::{limits, runtime, task, workspace};
 
 /// A tenant: its agents, runtimes and tasks.
 #[derive(Debug)]
@@ -95,7 +89,8 @@ impl Workspace {
 
     /// Everything that a live view starts from, in one consistent read.
     async fn snapshot(&self, ctx: &Context<'_>) -> Result<WorkspaceSnapshot> {
-        Ok(snapshot(ctx, self.0.id).await?)
+        let (board, viewer) = (context::board(ctx)?, context::viewer(ctx)?);
+        Ok(WorkspaceSnapshot::take(board, viewer, self.0.id).await?)
     }
 }
 
@@ -127,90 +122,6 @@ impl From<TaskFilter> for task::Filter {
             runtime_id,
         }
     }
-}
-
-/// Everything that a live view starts from, in one consistent read; `taskEvents(after: cursor)` goes on from it without a
-/// gap.
-#[derive(Debug)]
-pub(super) struct WorkspaceSnapshot {
-    cursor: event::Cursor,
-    active_tasks: Vec<entity::task::Model>,
-    latest_outcomes: Vec<entity::task::Model>,
-    presence: Vec<Presence>,
-}
-
-/// Everything that a live view starts from, in one consistent read; `taskEvents(after: cursor)` goes on from it without a
-/// gap.
-#[Object]
-impl WorkspaceSnapshot {
-    /// Up to where the event log is contained in it.
-    async fn cursor(&self) -> Cursor {
-        Cursor(self.cursor)
-    }
-
-    /// Every queued, dispatched and running task, oldest first.
-    #[graphql(complexity = "connection::list_cost(child_complexity)")]
-    async fn active_tasks(&self) -> Vec<Task> {
-        self.active_tasks.iter().cloned().map(Task::from).collect()
-    }
-
-    /// Each agent's last task that completed or failed; a cancelled one never hides it.
-    #[graphql(complexity = "connection::list_cost(child_complexity)")]
-    async fn latest_outcomes(&self) -> Vec<Task> {
-        self.latest_outcomes
-            .iter()
-            .cloned()
-            .map(Task::from)
-            .collect()
-    }
-
-    /// Everyone's presence.
-    #[graphql(complexity = "connection::list_cost(child_complexity)")]
-    async fn presence(&self) -> Vec<AgentPresence> {
-        self.presence
-            .iter()
-            .cloned()
-            .map(AgentPresence::from)
-            .collect()
-    }
-}
-
-/// Reads a snapshot. The cursor comes first: what is committed between it and the rest is in the rest and in the events
-/// after the cursor too, which is harmless; the other way round it would be in neither.
-async fn snapshot(
-    ctx: &Context<'_>,
-    workspace_id: WorkspaceId,
-) -> error::Result<WorkspaceSnapshot> {
-    let (board, viewer) = (context::board(ctx)?, context::viewer(ctx)?);
-    let cursor = event::tip(&board.db).await?;
-    let txn = board
-        .db
-        .begin_with_config(
-            Some(IsolationLevel::RepeatableRead),
-            Some(AccessMode::ReadOnly),
-        )
-        .await?;
-    // An archived agent is nobody's colleague any more, but what it last did is still what it last did.
-    let agents = agent::list(&txn, viewer, workspace_id, Archived::Included).await?;
-    let ids = |agents: &mut dyn Iterator<Item = &agent_row::Model>| {
-        agents.map(|agent| agent.id).collect()
-    };
-    let everyone: Vec<AgentId> = ids(&mut agents.iter());
-    let present: Vec<AgentId> = ids(&mut agents.iter().filter(|agent| agent.archived_at.is_none()));
-    let active_tasks = task::active(&txn, viewer, workspace_id).await?;
-    let latest_outcomes = task::latest_outcomes(&txn, &everyone).await?;
-    let observed = presence::observe(&txn, &board.settings, &present).await?;
-    txn.commit().await?;
-    let presence = observed
-        .into_iter()
-        .map(|observed| observed.presence)
-        .collect();
-    Ok(WorkspaceSnapshot {
-        cursor,
-        active_tasks,
-        latest_outcomes,
-        presence,
-    })
 }
 
 /// The query of a workspace.

@@ -1,6 +1,8 @@
 //! What a daemon tells of a task: progress, messages, usage. The last two also after the end, because the end may
 //! come from outside while they are on their way.
 
+pub mod live;
+
 use entity::id::TaskId;
 use entity::{task, task_message, task_usage};
 use sea_orm::sea_query::OnConflict;

@@ -71,3 +71,37 @@ async fn a_daemon_sees_the_events_of_its_own_runtimes() {
         assert_eq!(feed.tasks(1).await, [second]);
     }
 }
+
+#[tokio::test]
+async fn a_daemon_s_snapshot_has_no_outcome_from_another_s_runtime() {
+    let app = TestApp::start().await;
+    let world = World::new(&app).await;
+    let (other, runtime) = world.second_daemon("desktop").await;
+    let agent = world.agent(1).await;
+    world.enqueue(agent, json!({})).await;
+    let claim = world.run().await;
+    world.complete(claim).await;
+    app.database.move_agent(agent, runtime).await;
+    let document = "query($id: UUID!) { workspace(id: $id) { snapshot { latestOutcomes { id } presence { agentId } } } }";
+    let variables = json!({"id": world.workspace_id.0});
+    let snapshot = other.data(document, variables).await["workspace"]["snapshot"].clone();
+    assert_eq!(
+        snapshot,
+        json!({"latestOutcomes": [], "presence": [{"agentId": agent.0}]})
+    );
+}
+
+#[tokio::test]
+async fn a_cursor_is_a_place_in_the_one_log_whichever_workspace_it_came_from() {
+    let app = TestApp::start().await;
+    let (world, elsewhere) = (World::new(&app).await, World::new(&app).await);
+    let (agent, stranger) = (world.agent(1).await, elsewhere.agent(1).await);
+    world.enqueue(agent, json!({})).await;
+    let after = json!({"after": elsewhere.cursor().await});
+    elsewhere.enqueue(stranger, json!({})).await;
+    let own = world
+        .enqueue(agent, json!({"issueId": Uuid::new_v4()}))
+        .await;
+    let mut feed = world.feed(&world.host, after).await;
+    assert_eq!(feed.tasks(1).await, [own]);
+}

@@ -205,8 +205,8 @@ async fn a_bulk_change_by_plain_sql_is_one_event_for_each_task_in_the_order_of_t
     let world = World::new(&app).await;
     let (agent, cursor) = (world.agent(1).await, world.cursor().await);
     let mut feed = world.follow(&cursor).await;
-    // More than a reader takes at once.
-    app.database.put_many(agent, world.runtime_id, 1200).await;
+    // Ten times what a reader takes at once.
+    app.database.put_many(agent, world.runtime_id, 10_000).await;
     app.database
         .execute(
             "update agent_task_queue set status = 'cancelled', completed_at = now()
@@ -214,9 +214,9 @@ async fn a_bulk_change_by_plain_sql_is_one_event_for_each_task_in_the_order_of_t
         )
         .await;
 
-    let seen = feed.take(2400).await;
+    let seen = feed.take(20_000).await;
     assert_eq!(seen, app.database.log(&cursor).await);
-    let (queued, cancelled) = seen.split_at(1200);
+    let (queued, cancelled) = seen.split_at(10_000);
     assert!(queued.iter().all(|event| event.kind == "QUEUED"));
     assert!(cancelled.iter().all(|event| event.kind == "CANCELLED"));
     for events in [queued, cancelled] {

@@ -13,6 +13,7 @@ mod socket;
 mod stage;
 mod surface;
 mod tally;
+mod updates;
 mod world;
 
 use std::net::SocketAddr;

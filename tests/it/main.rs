@@ -86,13 +86,18 @@ mod path;
 
 mod audience;
 mod banner;
+mod chaos;
 mod document;
 mod doorbell;
 mod event_log;
 mod feed;
+mod filter;
+mod log_break;
 mod outage;
 mod presence;
+mod reading_along;
 mod retention;
 mod shutdown;
 mod statements;
+mod updates;
 mod wakeup;

@@ -2,178 +2,222 @@
 
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
-use std::time::Duration;
 
 use entity::id::{AgentId, WorkspaceId};
-use entity::task_event::Kind;
-use futures::{Stream, stream};
+use futures::{Stream, StreamExt, stream};
 use tokio::time::Instant;
 
 use super::Item;
-use crate::agent::{self, Archived};
-use crate::auth::Viewer;
-use crate::db::until_answered;
+use super::checkpoint::until;
+use super::room::{Known, Room, Seen, changed_runtime};
 use crate::error::Result;
-use crate::event::Batch;
-use crate::event::hub::Follower;
+use crate::event::{Change, Sight};
 use crate::graphql::context::Board;
-use crate::presence::{self, Presence};
+use crate::presence::Presence;
 
-/// How long after the reckoned moment to look again, so that the database's clock agrees that it has passed.
-const GRACE: Duration = Duration::from_millis(20);
-
-/// A subscriber's view of a workspace's presence.
+/// What a viewer knows of a workspace's presence.
 #[derive(Debug)]
-pub(super) struct Watch {
+pub(super) struct View {
     board: Board,
-    viewer: Viewer,
+    room: Arc<Room>,
     workspace_id: WorkspaceId,
+    sight: Sight,
     /// The agents asked for; all where it is none.
     only: Option<HashSet<AgentId>>,
-    follower: Follower,
-    /// What the subscriber was told, and when time alone will make it untrue.
-    told: HashMap<AgentId, (Presence, Option<Instant>)>,
-    /// Whether the subscriber was told anything.
-    begun: bool,
+    /// What the viewer was told.
+    told: HashMap<AgentId, Told>,
+    /// When time alone will make that untrue.
+    due: HashMap<AgentId, Instant>,
+    /// Whom the viewer may see, the archived included.
+    in_sight: HashSet<AgentId>,
 }
 
-/// Whose presence may have changed.
-enum Concerned {
-    Nobody,
-    These(HashSet<AgentId>),
-    Everybody,
+/// What a viewer was told of an agent.
+#[derive(Clone, Debug)]
+struct Told {
+    presence: Presence,
+    /// Before which moment nothing is missing from it.
+    as_of: Instant,
 }
 
-impl Watch {
-    /// Begins to follow the log; what is observed afterwards is not older.
-    pub(super) async fn new(
+/// What is new to a viewer.
+#[derive(Debug, Default)]
+pub(super) struct News {
+    /// These are otherwise than the viewer was told.
+    pub(super) changed: Vec<Presence>,
+    /// Some of whom the viewer was told are not there any more: archived, or out of sight.
+    pub(super) gone: bool,
+    /// Some came into sight or went out of it.
+    pub(super) sight_changed: bool,
+}
+
+impl View {
+    /// A viewer who knows nothing as yet.
+    pub(super) fn new(
         board: &Board,
-        viewer: &Viewer,
+        sight: Sight,
         workspace_id: WorkspaceId,
-        only: Option<Vec<AgentId>>,
-    ) -> Result<Self> {
-        Ok(Self {
+        only: Option<HashSet<AgentId>>,
+    ) -> Self {
+        Self {
+            room: board.shared.room(&board.hub, workspace_id),
             board: board.clone(),
-            viewer: viewer.clone(),
             workspace_id,
-            only: only.map(HashSet::from_iter),
-            follower: board.hub.follow(None).await?,
+            sight,
+            only,
             told: HashMap::new(),
-            begun: false,
-        })
+            due: HashMap::new(),
+            in_sight: HashSet::new(),
+        }
     }
 
-    /// Everyone's presence, then each change.
-    pub(super) fn changes(self) -> impl Stream<Item = Item<Presence>> {
-        use futures::StreamExt;
-        stream::unfold(self, |mut watch| async move {
-            let changes = watch.next().await?;
-            Some((stream::iter(changes), watch))
-        })
-        .flatten()
-    }
-
-    /// Waits for changes; none when the server stops.
-    async fn next(&mut self) -> Option<Vec<Item<Presence>>> {
-        loop {
-            let concerned = if self.begun {
-                self.wait().await?
-            } else {
-                Concerned::Everybody
-            };
-            self.begun = true;
-            let observed = match self.observe(&concerned).await {
-                Ok(observed) => observed,
-                Err(error) => return Some(vec![Err(error)]),
-            };
-            let now = Instant::now();
-            let mut changes = Vec::new();
-            for observed in observed {
-                let presence = observed.presence;
-                let due = observed.changes_in.map(|wait| now + wait + GRACE);
-                let told = self.told.insert(presence.agent_id, (presence.clone(), due));
-                if told.is_none_or(|(told, _)| told != presence) {
-                    changes.push(Ok(presence));
-                }
-            }
-            if !changes.is_empty() {
-                return Some(changes);
+    /// Takes it that the viewer was told this much.
+    pub(super) fn knows(&mut self, everyone: impl Iterator<Item = Known>) {
+        self.told.clear();
+        self.due.clear();
+        self.in_sight.clear();
+        for known in everyone {
+            let id = known.observed.presence.agent_id;
+            self.in_sight.insert(id);
+            if !known.observed.archived {
+                self.tell(id, &known);
             }
         }
     }
 
-    /// Waits until somebody's presence may have changed.
-    async fn wait(&mut self) -> Option<Concerned> {
-        loop {
-            let due = self.told.values().filter_map(|(_, due)| *due).min();
-            let time = async {
-                match due {
-                    Some(due) => tokio::time::sleep_until(due).await,
-                    None => std::future::pending().await,
-                }
-            };
-            let concerned = tokio::select! {
-                batch = self.follower.next() => self.concerned(&batch?),
-                // Somebody's time has come. What the viewer may see can have changed since they were told of it, and no
-                // event that they may see has said so.
-                () = time => Concerned::Everybody,
-            };
-            if !matches!(concerned, Concerned::Nobody) {
-                return Some(concerned);
-            }
-        }
+    /// Whether the viewer may see the agent, as far as they know.
+    pub(super) fn sees(&self, id: AgentId) -> bool {
+        self.in_sight.contains(&id)
     }
 
-    /// Whose presence the batch may have changed.
-    fn concerned(&self, batch: &Arc<Batch>) -> Concerned {
-        let mut agents = HashSet::new();
-        for event in &batch.events {
-            if event.row.workspace_id != self.workspace_id || !event.is_visible_to(&self.viewer) {
-                continue;
-            }
-            match (event.row.kind, event.row.agent_id) {
-                // A runtime's change is that of all its agents; an agent may have moved, or have become visible.
-                (Kind::RuntimeChanged | Kind::AgentChanged, _) | (_, None) => {
-                    return Concerned::Everybody;
+    /// Whether the viewer was told how the agent is.
+    pub(super) fn knows_of(&self, id: AgentId) -> bool {
+        self.told.contains_key(&id)
+    }
+
+    /// When time alone will make untrue something that the viewer was told.
+    pub(super) fn due(&self) -> Option<Instant> {
+        self.due.values().min().copied()
+    }
+
+    /// What is new by a change.
+    pub(super) async fn after(&mut self, change: &Change) -> Result<News> {
+        let mut news = News::default();
+        if let Change::Batch(batch) = change
+            && batch.of(self.workspace_id).next().is_none()
+        {
+            return Ok(news);
+        }
+        if let Change::Anything(_) = change {
+            self.room = self.board.shared.room(&self.board.hub, self.workspace_id);
+        }
+        let room = Arc::clone(&self.room);
+        let seen = room.after(&self.board, change).await?;
+        match change {
+            Change::Batch(batch) => {
+                for event in batch.of(self.workspace_id) {
+                    if let Some(id) = event.row.agent_id {
+                        self.compare(&seen, id, &mut news);
+                    }
+                    for id in changed_runtime(event).iter().flat_map(|id| seen.on(*id)) {
+                        self.compare(&seen, id, &mut news);
+                    }
                 }
-                (_, Some(agent_id)) => {
-                    agents.insert(agent_id);
+            }
+            Change::Anything(_) => {
+                let everyone: HashSet<AgentId> =
+                    seen.everyone().chain(self.told.keys().copied()).collect();
+                for id in everyone {
+                    self.compare(&seen, id, &mut news);
                 }
             }
         }
-        if agents.is_empty() {
-            Concerned::Nobody
+        Ok(news)
+    }
+
+    /// What is new by the passing of time.
+    pub(super) async fn now(&mut self) -> Result<News> {
+        let now = Instant::now();
+        let due = self.due.iter().filter(|(_, due)| **due <= now);
+        let due: HashMap<AgentId, Instant> = due.map(|(id, due)| (*id, *due)).collect();
+        let room = Arc::clone(&self.room);
+        let seen = room.since(&self.board, &due).await?;
+        let mut news = News::default();
+        for id in due.into_keys() {
+            self.compare(&seen, id, &mut news);
+        }
+        Ok(news)
+    }
+
+    /// Compares what the viewer was told of an agent with how it is.
+    fn compare(&mut self, seen: &Seen, id: AgentId, news: &mut News) {
+        let visible = |known: &&Known| self.sight.has(self.workspace_id, &known.observed.audience);
+        let known = seen.of(id).filter(visible);
+        news.sight_changed |= if known.is_some() {
+            self.in_sight.insert(id)
         } else {
-            Concerned::These(agents)
+            self.in_sight.remove(&id)
+        };
+        let wanted = self.only.as_ref().is_none_or(|only| only.contains(&id));
+        if let Some(known) = known.filter(|known| wanted && !known.observed.archived) {
+            news.changed.extend(self.tell(id, known));
+        } else {
+            self.due.remove(&id);
+            news.gone |= self.told.remove(&id).is_some();
         }
     }
 
-    /// How those are that are concerned, asked for and visible.
-    async fn observe(&mut self, concerned: &Concerned) -> Result<Vec<presence::Observed>> {
-        let wanted = |id: &AgentId| self.only.as_ref().is_none_or(|only| only.contains(id));
-        let agents: Vec<AgentId> = match concerned {
-            Concerned::Nobody => Vec::new(),
-            Concerned::These(agents) => agents.iter().copied().filter(wanted).collect(),
-            Concerned::Everybody => {
-                let agents = until_answered(|| {
-                    agent::list(
-                        &self.board.db,
-                        &self.viewer,
-                        self.workspace_id,
-                        Archived::LeftOut,
-                    )
-                })
-                .await?;
-                let agents: HashSet<AgentId> =
-                    agents.iter().map(|agent| agent.id).filter(wanted).collect();
-                // Of whoever is gone, or hidden by now, nothing is told when their time comes.
-                self.told.retain(|id, _| agents.contains(id));
-                agents.into_iter().collect()
-            }
-        };
-        if agents.is_empty() {
-            return Ok(Vec::new());
+    /// How the agent is, unless the viewer was told the same, or what is newer.
+    fn tell(&mut self, id: AgentId, known: &Known) -> Option<Presence> {
+        let told = self.told.get(&id);
+        if told.is_some_and(|told| told.as_of > known.as_of) {
+            return None;
         }
-        until_answered(|| presence::observe(&self.board.db, &self.board.settings, &agents)).await
+        let presence = &known.observed.presence;
+        let is_new = told.is_none_or(|told| told.presence != *presence);
+        match known.due {
+            Some(due) => self.due.insert(id, due),
+            None => self.due.remove(&id),
+        };
+        let told = Told {
+            presence: presence.clone(),
+            as_of: known.as_of,
+        };
+        self.told.insert(id, told);
+        is_new.then(|| presence.clone())
+    }
+}
+
+/// Everyone's presence, then each change of it.
+pub(super) async fn changes(
+    board: &Board,
+    sight: Sight,
+    workspace_id: WorkspaceId,
+    only: Option<Vec<AgentId>>,
+) -> Result<impl Stream<Item = Item<Presence>> + use<>> {
+    let watcher = board.hub.watch().await?;
+    let view = View::new(board, sight, workspace_id, only.map(HashSet::from_iter));
+    let begin = Some(Change::Anything(watcher.position()));
+    let news = stream::unfold(
+        (watcher, view, begin),
+        |(mut watcher, mut view, begin)| async {
+            let news = if let Some(change) = begin {
+                view.after(&change).await
+            } else {
+                tokio::select! {
+                    change = watcher.next() => view.after(&change?).await,
+                    () = until(view.due()) => view.now().await,
+                }
+            };
+            Some((stream::iter(told(news)), (watcher, view, None)))
+        },
+    );
+    Ok(news.flatten())
+}
+
+fn told(news: Result<News>) -> Vec<Item<Presence>> {
+    match news {
+        Ok(news) => news.changed.into_iter().map(Ok).collect(),
+        Err(error) => vec![Err(error)],
     }
 }

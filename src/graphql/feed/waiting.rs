@@ -1,17 +1,17 @@
 //! Ringing for daemons: there is something to claim.
 
 use std::collections::{BTreeSet, HashMap, HashSet};
-use std::sync::Arc;
 
 use entity::id::{AgentId, RuntimeId};
 use entity::task_event::Kind;
 use futures::{Stream, StreamExt, stream};
+use sea_orm::DatabaseConnection;
 
-use super::{Item, batches};
+use super::Item;
 use crate::auth::{Viewer, require_all_found};
 use crate::db::until_answered;
 use crate::error::Result;
-use crate::event::Batch;
+use crate::event::{Batch, Change, Watcher};
 use crate::graphql::context::Board;
 use crate::task::claim;
 use crate::{limits, runtime};
@@ -27,16 +27,61 @@ pub(super) async fn rings(
     let found = runtime::find_all(&board.db, viewer, &runtime_ids).await?;
     require_all_found(&runtime_ids, &found)?;
 
-    // The log is followed from before the look, so that nothing falls between the two.
-    let follower = board.hub.follow(None).await?;
-    let db = board.db.clone();
-    let with_work = until_answered(|| claim::runtimes_with_work(&db, &found)).await?;
-    let mut lines = Lines::of(&found);
-    for (runtime_id, agent_id) in until_answered(|| claim::agents_waiting(&db, &found)).await? {
-        lines.join(runtime_id, agent_id);
+    // The log is watched from before the look, so that nothing falls between the two.
+    let ringer = Ringer {
+        watcher: board.hub.watch().await?,
+        db: board.db.clone(),
+        lines: Lines::of(&found),
+        runtimes: found,
+        begun: false,
+    };
+    let rings = stream::unfold(ringer, |mut ringer| async move {
+        let rings = ringer.next().await?;
+        Some((stream::iter(rings), ringer))
+    });
+    Ok(rings.flatten())
+}
+
+/// Rings for a daemon.
+struct Ringer {
+    watcher: Watcher,
+    db: DatabaseConnection,
+    lines: Lines,
+    runtimes: Vec<RuntimeId>,
+    /// Whether it has looked for work that waits.
+    begun: bool,
+}
+
+impl Ringer {
+    /// For whom to ring next; none when the server stops.
+    async fn next(&mut self) -> Option<Vec<Item<RuntimeId>>> {
+        if self.begun {
+            match self.watcher.next().await? {
+                Change::Batch(batch) => {
+                    let concerned = self.lines.concerned(&batch);
+                    return Some(concerned.into_iter().map(Ok).collect());
+                }
+                // What has happened is not known, so it looks again.
+                Change::Anything(_) => {}
+            }
+        }
+        self.begun = true;
+        Some(match self.look().await {
+            Ok(with_work) => with_work.into_iter().map(Ok).collect(),
+            Err(error) => vec![Err(error)],
+        })
     }
-    let later = batches(follower).flat_map(move |batch| stream::iter(lines.concerned(&batch)));
-    Ok(stream::iter(with_work).chain(later).map(Ok))
+
+    /// The runtimes that have something to claim.
+    async fn look(&mut self) -> Result<Vec<RuntimeId>> {
+        let (db, runtimes) = (&self.db, &self.runtimes);
+        let with_work = until_answered(|| claim::runtimes_with_work(db, runtimes)).await?;
+        let waiting = until_answered(|| claim::agents_waiting(db, runtimes)).await?;
+        for (runtime_id, agent_id) in waiting {
+            self.lines.join(runtime_id, agent_id);
+        }
+        Ok(with_work)
+    }
 }
 
 /// The agents whose tasks wait, or have waited, on each of the runtimes.
@@ -59,7 +104,7 @@ impl Lines {
     }
 
     /// The runtimes that may have something to claim after what happened.
-    fn concerned(&mut self, batch: &Arc<Batch>) -> BTreeSet<RuntimeId> {
+    fn concerned(&mut self, batch: &Batch) -> BTreeSet<RuntimeId> {
         let mut concerned = BTreeSet::new();
         for event in batch.events.iter().filter(|event| may_free(event.row.kind)) {
             let (kind, agent_id) = (event.row.kind, event.row.agent_id);

@@ -51,6 +51,11 @@ impl Feed {
         seen.into_iter().map(|event| event.task_id).collect()
     }
 
+    /// Fails if it has been told anything.
+    pub(crate) async fn expect_silence(mut self) {
+        self.0.expect_silence().await;
+    }
+
     /// Waits until the server goes away.
     pub(crate) async fn closed(self) {
         self.0.closed().await;
@@ -142,6 +147,12 @@ impl TestDatabase {
                 task_id: row.try_get("", "task_id").unwrap(),
             })
             .collect()
+    }
+
+    /// The cursor of the last event of a task.
+    pub(crate) async fn last_cursor(&self) -> String {
+        let sql = "select max(position) from task_event where task_id is not null";
+        Cursor(self.count(sql).await).to_string()
     }
 
     /// The tasks of the events that a reader of the log would be shown after a cursor at this moment.

@@ -154,6 +154,15 @@ impl Subscription {
         }
     }
 
+    /// Fails if anything has been told: asks for something else on the same socket, which would be answered after it.
+    pub(crate) async fn expect_silence(&mut self) {
+        self.socket
+            .subscribe("2", "{ viewer { kind } }", json!({}))
+            .await;
+        let message = self.receive().await;
+        assert_eq!(message["id"], "2", "{message}");
+    }
+
     /// Waits until the server goes away, and fails on a result before that.
     pub(crate) async fn closed(mut self) {
         if let Ok(message) = self.socket.next().await {

@@ -1,0 +1,158 @@
+//! The two ways to follow the log: one that misses nothing, and one that says so when it has.
+
+use std::sync::Arc;
+
+use sea_orm::DatabaseConnection;
+use tokio::sync::broadcast::{self, error::RecvError};
+
+use super::hub::{Heard, Hub, RETRY_INTERVAL};
+use super::{Batch, Cursor, read};
+use crate::error::{Error, Result};
+
+/// A subscriber's way along the log, for those who show every event.
+#[derive(Debug)]
+pub struct Follower {
+    db: DatabaseConnection,
+    heard: broadcast::Receiver<Heard>,
+    /// Up to where this subscriber has seen everything.
+    position: Cursor,
+    /// Whether there may be something between `position` and what the hub hands out.
+    behind: bool,
+}
+
+impl Follower {
+    /// Begins at a cursor that the log has; the hub had read so far when this began to hear it, if it had read at all.
+    pub(super) fn new(
+        db: DatabaseConnection,
+        heard: broadcast::Receiver<Heard>,
+        position: Cursor,
+        read: Option<Cursor>,
+    ) -> Self {
+        Self {
+            db,
+            heard,
+            position,
+            behind: read.is_none_or(|read| read > position),
+        }
+    }
+
+    /// Up to where everything has been handed over.
+    pub const fn position(&self) -> Cursor {
+        self.position
+    }
+
+    /// Goes on from a later cursor: the subscriber knows by other means what happened before it.
+    pub fn skip_to(&mut self, cursor: Cursor) {
+        self.position = self.position.max(cursor);
+    }
+
+    /// The next stretch of the log; none when the server stops. Waits, and does not fail, while the database is away. Fails
+    /// where the log has lost what comes next.
+    pub async fn next(&mut self) -> Option<Result<Arc<Batch>>> {
+        loop {
+            if self.behind {
+                match read(&self.db, self.position).await {
+                    Ok(batch) => {
+                        self.behind = batch.more;
+                        if batch.through > self.position {
+                            self.position = batch.through;
+                            return Some(Ok(Arc::new(batch)));
+                        }
+                    }
+                    Err(Error::CursorExpired) => return Some(Err(Error::CursorExpired)),
+                    Err(error) => {
+                        tracing::debug!(error = %error, "cannot catch up; trying again");
+                        tokio::time::sleep(RETRY_INTERVAL).await;
+                    }
+                }
+                continue;
+            }
+            match self.heard.recv().await {
+                Ok(Heard::Batch(batch)) if batch.through <= self.position => {}
+                Ok(Heard::Batch(batch)) if batch.after <= self.position => {
+                    let seen = std::mem::replace(&mut self.position, batch.through);
+                    return Some(Ok(unseen(batch, seen)));
+                }
+                Ok(Heard::Batch(_)) | Err(RecvError::Lagged(_)) => self.behind = true,
+                Ok(Heard::Break) => return Some(Err(Error::CursorExpired)),
+                Err(RecvError::Closed) => return None,
+            }
+        }
+    }
+}
+
+/// The batch without what was seen before.
+fn unseen(batch: Arc<Batch>, seen: Cursor) -> Arc<Batch> {
+    if batch.after == seen {
+        return batch;
+    }
+    let events = batch.events.iter().filter(|event| event.cursor() > seen);
+    Arc::new(Batch {
+        after: seen,
+        events: events.map(Arc::clone).collect(),
+        ..*batch
+    })
+}
+
+/// What a watcher comes by.
+#[derive(Clone, Debug)]
+pub enum Change {
+    /// This happened.
+    Batch(Arc<Batch>),
+    /// Anything may have happened up to here.
+    Anything(Cursor),
+}
+
+impl Change {
+    /// Up to where it happened.
+    pub fn through(&self) -> Cursor {
+        match self {
+            Self::Batch(batch) => batch.through,
+            Self::Anything(through) => *through,
+        }
+    }
+}
+
+/// A subscriber's way along the log, for those who show how things are: one that falls behind looks at them anew, and
+/// reads nothing again.
+#[derive(Debug)]
+pub struct Watcher {
+    hub: Hub,
+    heard: broadcast::Receiver<Heard>,
+    /// Up to where this subscriber knows what may have changed.
+    position: Cursor,
+}
+
+impl Watcher {
+    /// Begins where the hub is.
+    pub(super) const fn new(hub: Hub, heard: broadcast::Receiver<Heard>, position: Cursor) -> Self {
+        Self {
+            hub,
+            heard,
+            position,
+        }
+    }
+
+    /// Up to where everything has been handed over.
+    pub const fn position(&self) -> Cursor {
+        self.position
+    }
+
+    /// What may have changed; none when the server stops.
+    pub async fn next(&mut self) -> Option<Change> {
+        loop {
+            match self.heard.recv().await {
+                Ok(Heard::Batch(batch)) if batch.through <= self.position => {}
+                Ok(Heard::Batch(batch)) if batch.after <= self.position => {
+                    self.position = batch.through;
+                    return Some(Change::Batch(batch));
+                }
+                Ok(Heard::Batch(_) | Heard::Break) | Err(RecvError::Lagged(_)) => {
+                    self.position = self.hub.read_through().unwrap_or(self.position);
+                    return Some(Change::Anything(self.position));
+                }
+                Err(RecvError::Closed) => return None,
+            }
+        }
+    }
+}

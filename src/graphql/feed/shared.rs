@@ -1,0 +1,67 @@
+//! What the subscriptions of one server share.
+
+use std::sync::Arc;
+
+use entity::id::{IssueId, WorkspaceId};
+use tokio_util::task::TaskTracker;
+use tracing::Instrument;
+
+use super::banner::Banner;
+use super::room::Room;
+use super::transcript::Desk;
+use crate::error::{Error, Result};
+use crate::event::Sight;
+use crate::event::hub::Hub;
+use crate::event::shared::Registry;
+
+/// What the subscriptions of one server share; clones share it.
+#[derive(Clone, Debug)]
+pub struct Shared(Arc<Things>);
+
+#[derive(Debug)]
+struct Things {
+    // What is shared is of one log: the first number says how often it was found to be another.
+    rooms: Registry<(u64, WorkspaceId), Room>,
+    banners: Registry<(u64, IssueId, Sight), Banner>,
+    desk: Desk,
+    running: TaskTracker,
+}
+
+impl Shared {
+    /// Nothing as yet; what must not be broken off runs on the tracker.
+    pub fn new(running: TaskTracker) -> Self {
+        Self(Arc::new(Things {
+            rooms: Registry::default(),
+            banners: Registry::default(),
+            desk: Desk::default(),
+            running,
+        }))
+    }
+
+    /// Everyone's presence in a workspace.
+    pub(super) fn room(&self, hub: &Hub, workspace_id: WorkspaceId) -> Arc<Room> {
+        let key = (hub.breaks(), workspace_id);
+        self.0.rooms.share(key, || Room::new(workspace_id))
+    }
+
+    /// The banner of an issue, for those who see the same.
+    pub(super) fn banner(&self, hub: &Hub, issue_id: IssueId, sight: &Sight) -> Arc<Banner> {
+        let key = (hub.breaks(), issue_id, sight.clone());
+        self.0.banners.share(key, Banner::default)
+    }
+
+    /// Where transcripts are looked after.
+    pub(super) fn desk(&self) -> &Desk {
+        &self.0.desk
+    }
+
+    /// Does something that must not be dropped half-way, such as a transaction, though a subscription can be dropped
+    /// wherever it waits.
+    pub(super) async fn finish<T: Send + 'static>(
+        &self,
+        work: impl Future<Output = Result<T>> + Send + 'static,
+    ) -> Result<T> {
+        let finished = self.0.running.spawn(work.in_current_span()).await;
+        finished.map_err(|panicked| Error::Internal(anyhow::Error::new(panicked)))?
+    }
+}

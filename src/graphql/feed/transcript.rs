@@ -1,0 +1,170 @@
+//! `taskMessages`: reading along in a transcript.
+//!
+//! Lines are not events: there are too many of them, and few are ever watched. Whoever commits some rings, though, as for
+//! everything else, and whenever the hub hears that, one query finds the last lines of all transcripts in which somebody
+//! on this server reads along. Who finds nothing new there asks no more.
+
+use std::collections::HashMap;
+use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
+
+use entity::id::TaskId;
+use entity::task_message;
+use futures::{Stream, StreamExt, stream};
+use tokio::sync::watch;
+use tokio::time::Instant;
+
+use super::Item;
+use crate::auth::Viewer;
+use crate::db::until_answered;
+use crate::error::{Error, Result};
+use crate::graphql::context::Board;
+use crate::task;
+use crate::task::transcript::live;
+
+/// How long after a look the next one may come: what is committed meanwhile is found by one.
+const LOOK_INTERVAL: Duration = Duration::from_millis(20);
+
+/// How many lines are read at once.
+const PAGE_LINES: i32 = 200;
+
+/// Where the transcripts lie in which somebody reads along.
+#[derive(Debug, Default)]
+pub(super) struct Desk {
+    /// By how many each is read.
+    readers: Mutex<HashMap<TaskId, usize>>,
+    last: tokio::sync::Mutex<Last>,
+}
+
+/// The last lines, as a look found them.
+#[derive(Debug, Default)]
+struct Last {
+    /// A moment before the look; none before the first.
+    as_of: Option<Instant>,
+    lines: HashMap<TaskId, i32>,
+}
+
+impl Desk {
+    /// The last line of a transcript, with everything in it that was committed before this was asked.
+    async fn last_line(&self, board: &Board, task_id: TaskId) -> Result<i32> {
+        let asked = Instant::now();
+        let mut last = self.last.lock().await;
+        if last.as_of < Some(asked) {
+            if let Some(as_of) = last.as_of {
+                tokio::time::sleep_until(as_of + LOOK_INTERVAL).await;
+            }
+            let as_of = Instant::now();
+            let tasks: Vec<TaskId> = self.lock().keys().copied().collect();
+            last.lines = until_answered(|| live::last_lines(&board.db, &tasks)).await?;
+            last.as_of = Some(as_of);
+        }
+        Ok(last.lines.get(&task_id).copied().unwrap_or(0))
+    }
+
+    fn lock(&self) -> std::sync::MutexGuard<'_, HashMap<TaskId, usize>> {
+        self.readers.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Somebody who reads along.
+#[derive(Debug)]
+struct Reader {
+    board: Board,
+    viewer: Viewer,
+    task_id: TaskId,
+    /// Up to where they have read.
+    after_seq: i32,
+    /// Marked as changed whenever lines may have been committed.
+    looks: watch::Receiver<()>,
+    /// Whether there is more to read, for all that is known.
+    more: bool,
+}
+
+impl Reader {
+    /// Takes a seat.
+    fn new(board: &Board, viewer: &Viewer, task_id: TaskId, after_seq: i32) -> Self {
+        *board.shared.desk().lock().entry(task_id).or_default() += 1;
+        Self {
+            looks: board.hub.looks(),
+            board: board.clone(),
+            viewer: viewer.clone(),
+            task_id,
+            after_seq,
+            more: true,
+        }
+    }
+
+    /// The next lines; none when the server stops.
+    async fn next(&mut self) -> Option<Item<Vec<task_message::Model>>> {
+        loop {
+            if !self.more {
+                // An error says that the hub is gone.
+                self.looks.changed().await.ok()?;
+                let last = self
+                    .board
+                    .shared
+                    .desk()
+                    .last_line(&self.board, self.task_id);
+                match last.await {
+                    Ok(last) => self.more = last > self.after_seq,
+                    Err(error) => return Some(Err(error)),
+                }
+            }
+            if self.more {
+                match self.read().await {
+                    Ok(lines) if lines.is_empty() => {}
+                    read => return Some(read),
+                }
+            }
+        }
+    }
+
+    /// Reads a page, for as long as the viewer may see the task.
+    async fn read(&mut self) -> Result<Vec<task_message::Model>> {
+        let (db, id) = (&self.board.db, self.task_id);
+        until_answered(|| task::find(db, &self.viewer, id))
+            .await?
+            .ok_or(Error::NotFound("task"))?;
+        let page = until_answered(|| live::page(db, id, self.after_seq, PAGE_LINES)).await?;
+        self.after_seq = page.lines.last().map_or(self.after_seq, |line| line.seq);
+        self.more = page.more;
+        Ok(page.lines)
+    }
+}
+
+impl Drop for Reader {
+    fn drop(&mut self) {
+        let mut readers = self.board.shared.desk().lock();
+        if let Some(count) = readers.get_mut(&self.task_id) {
+            *count -= 1;
+            if *count == 0 {
+                readers.remove(&self.task_id);
+            }
+        }
+    }
+}
+
+/// The lines after one, then each new one.
+pub(super) async fn lines(
+    board: &Board,
+    viewer: &Viewer,
+    task_id: TaskId,
+    after_seq: i32,
+) -> Result<impl Stream<Item = Item<task_message::Model>> + use<>> {
+    task::find(&board.db, viewer, task_id)
+        .await?
+        .ok_or(Error::NotFound("task"))?;
+    let reader = Reader::new(board, viewer, task_id, after_seq);
+    let lines = stream::unfold(Some(reader), |reader| async move {
+        let mut reader = reader?;
+        match reader.next().await? {
+            Ok(lines) => {
+                let lines: Vec<_> = lines.into_iter().map(Ok).collect();
+                Some((stream::iter(lines), Some(reader)))
+            }
+            // Whoever may not see the task any more is told so, and no more.
+            Err(error) => Some((stream::iter(vec![Err(error)]), None)),
+        }
+    });
+    Ok(lines.flatten())
+}

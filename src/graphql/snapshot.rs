@@ -1,0 +1,129 @@
+//! `WorkspaceSnapshot`: everything that a live view starts from, in one consistent read.
+
+use async_graphql::Object;
+use entity::id::{AgentId, WorkspaceId};
+use entity::task as row;
+use sea_orm::{AccessMode, DatabaseTransaction, IsolationLevel, TransactionTrait};
+use tokio::time::Instant;
+
+use super::connection;
+use super::context::Board;
+use super::presence::AgentPresence;
+use super::scalar::Cursor;
+use super::task::Task;
+use crate::agent::{self, Archived};
+use crate::auth::Viewer;
+use crate::error::Result;
+use crate::event::Sight;
+use crate::presence::{self, Observed};
+use crate::{event, runtime, task};
+
+/// Everything that a live view starts from, in one consistent read; `taskEvents(after: cursor)` goes on from it without a
+/// gap.
+#[derive(Debug)]
+pub(super) struct WorkspaceSnapshot {
+    cursor: event::Cursor,
+    active_tasks: Vec<row::Model>,
+    latest_outcomes: Vec<row::Model>,
+    /// How everyone is whom the viewer may see, the archived included.
+    everyone: Vec<Observed>,
+    /// A moment before all this was read.
+    as_of: Instant,
+}
+
+/// Everything that a live view starts from, in one consistent read; `taskEvents(after: cursor)` goes on from it without a
+/// gap.
+#[Object]
+impl WorkspaceSnapshot {
+    /// Up to where the event log is contained in it.
+    async fn cursor(&self) -> Cursor {
+        Cursor(self.cursor)
+    }
+
+    /// Every queued, dispatched and running task, oldest first.
+    #[graphql(complexity = "connection::list_cost(child_complexity)")]
+    async fn active_tasks(&self) -> Vec<Task> {
+        self.active_tasks.iter().cloned().map(Task::from).collect()
+    }
+
+    /// Each agent's last task that completed or failed; a cancelled one never hides it.
+    #[graphql(complexity = "connection::list_cost(child_complexity)")]
+    async fn latest_outcomes(&self) -> Vec<Task> {
+        self.latest_outcomes
+            .iter()
+            .cloned()
+            .map(Task::from)
+            .collect()
+    }
+
+    /// Everyone's presence.
+    #[graphql(complexity = "connection::list_cost(child_complexity)")]
+    async fn presence(&self) -> Vec<AgentPresence> {
+        let present = self.everyone.iter().filter(|observed| !observed.archived);
+        present
+            .map(|observed| AgentPresence::from(observed.presence.clone()))
+            .collect()
+    }
+}
+
+impl WorkspaceSnapshot {
+    /// Up to where the event log is contained in it.
+    pub(super) const fn position(&self) -> event::Cursor {
+        self.cursor
+    }
+
+    /// How everyone is whom the viewer may see, the archived included, and a moment before that was read.
+    pub(super) const fn everyone(&self) -> (&Vec<Observed>, Instant) {
+        (&self.everyone, self.as_of)
+    }
+
+    /// Takes one.
+    ///
+    /// The cursor comes first: what is committed between it and the rest is in the rest and in the events after the cursor
+    /// too, which is harmless; the other way round it would be in neither. The rest is as it was at one moment.
+    pub(super) async fn take(
+        board: &Board,
+        viewer: &Viewer,
+        workspace_id: WorkspaceId,
+    ) -> Result<Self> {
+        let as_of = Instant::now();
+        let cursor = event::tip(&board.db).await?;
+        let one_moment = (
+            Some(IsolationLevel::RepeatableRead),
+            Some(AccessMode::ReadOnly),
+        );
+        let txn = board
+            .db
+            .begin_with_config(one_moment.0, one_moment.1)
+            .await?;
+        let taken = Self::read(&txn, board, viewer, workspace_id, cursor, as_of).await?;
+        txn.commit().await?;
+        Ok(taken)
+    }
+
+    async fn read(
+        txn: &DatabaseTransaction,
+        board: &Board,
+        viewer: &Viewer,
+        workspace_id: WorkspaceId,
+        cursor: event::Cursor,
+        as_of: Instant,
+    ) -> Result<Self> {
+        // An archived agent is nobody's colleague any more, but what it last did is still what it last did.
+        let agents = agent::list(txn, viewer, workspace_id, Archived::Included).await?;
+        let agents: Vec<AgentId> = agents.iter().map(|agent| agent.id).collect();
+        let mut latest_outcomes = task::latest_outcomes(txn, &agents).await?;
+        if let Sight::Daemon(..) = Sight::from(viewer) {
+            // An agent that has moved here may have done its last work on somebody else's runtime.
+            let own = runtime::list(txn, viewer, workspace_id).await?;
+            latest_outcomes.retain(|task| own.iter().any(|runtime| runtime.id == task.runtime_id));
+        }
+        Ok(Self {
+            cursor,
+            active_tasks: task::active(txn, viewer, workspace_id).await?,
+            latest_outcomes,
+            everyone: presence::observe(txn, &board.settings, &agents).await?,
+            as_of,
+        })
+    }
+}
