@@ -13,8 +13,8 @@ create table agent_day (
     -- Tasks that ended on that day, and those of them that failed.
     task_count integer not null,
     failed_count integer not null,
-    constraint agent_day_pkey primary key (agent_id, day),
-    constraint agent_day_agent_fkey foreign key (agent_id) references agent on delete cascade
+    constraint agent_day_pkey primary key (agent_id, day)
+    -- No foreign key: it would lock agents for whoever counts, who must wait for nobody that waits for him.
 );
 
 -- Up to which moment, exclusive, time is closed.
@@ -109,7 +109,8 @@ begin
     set run_count = counted.run_count + excluded.run_count,
         task_count = counted.task_count + excluded.task_count,
         failed_count = counted.failed_count + excluded.failed_count;
-    delete from agent_day where day < oldest;
+    delete from agent_day
+    where day < oldest or not exists (select from agent where agent.id = agent_day.agent_id);
     update agent_day_closed set until = close_until;
 end
 $$;

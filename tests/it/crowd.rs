@@ -112,7 +112,8 @@ impl<'a> Crowd<'a> {
         self.app
             .database
             .execute(&format!(
-                "update agent set archived_at = null where id in ({agents}) and archived_at is not null;
+                "select from agent where id in ({agents}) order by id for no key update;
+                 update agent set archived_at = null where id in ({agents}) and archived_at is not null;
                  update agent_runtime set status = 'online', last_seen_at = now();
                  insert into agent_task_queue (agent_id, runtime_id, issue_id)
                  select id, runtime_id, issue from agent, unnest(array['{one}', '{other}']::uuid[]) as issue
