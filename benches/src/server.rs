@@ -51,11 +51,14 @@ impl ServerArgs {
         if let Some(explained) = self.explained {
             database = explained.on(database);
         }
+        // What the database allows is measured, not what one client is allowed.
+        let mut settings = Settings::default();
+        settings.edge.requests_per_second = 0;
         let app = App::new(Config {
             database,
             listener_database: None,
             connect: CONNECT,
-            settings: Settings::default(),
+            settings,
         });
         let listener = TcpListener::bind("127.0.0.1:0").await?;
         let mut stdout = std::io::stdout();
