@@ -204,10 +204,12 @@ begin
         update agent
         set status = derived.status, updated_at = now()
         from (
-            select id, case when exists (
-                select from agent_task_queue as task
+            -- Not by EXISTS, for which everything that is at work anywhere may be looked at.
+            select id, coalesce((
+                select 'working' from agent_task_queue as task
                 where task.agent_id = agent.id and by_index('at_work', task.status in ('dispatched', 'running'))
-            ) then 'working' else 'idle' end as status
+                limit 1
+            ), 'idle') as status
             from agent where id = any (changed_agents)
         ) as derived
         where agent.id = derived.id and agent.status is distinct from derived.status;
