@@ -35,6 +35,9 @@ pub(super) use agent::{HistoryOf, PresenceOf, RunningOf};
 pub(super) use list::{AgentsOn, LineOf, PageOf};
 pub(super) use task::{EventsOf, MessagesOf, UsageOf, WaitingOf};
 
+/// The most rows that one batch asks for: more than any list has, so that none is read in parts.
+const MOST_AT_ONCE: usize = 10_000;
+
 /// The batched reads over one pool.
 #[derive(Debug)]
 pub(super) struct Loaders {
@@ -69,7 +72,9 @@ pub(super) fn loaders(board: &Board) -> (DataLoader<Loaders>, Batches) {
             .unwrap_or_else(PoisonError::into_inner)
             .push(batch);
     };
-    let loader = DataLoader::new(reads, enqueue).delay(Duration::ZERO);
+    let loader = DataLoader::new(reads, enqueue)
+        .delay(Duration::ZERO)
+        .max_batch_size(MOST_AT_ONCE);
     (loader, batches)
 }
 
