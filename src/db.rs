@@ -51,7 +51,8 @@ pub fn connect(url: &PgConnectOptions, options: &ConnectOptions) -> DatabaseConn
     // No statement of ours is long enough to be worth compiling, though the planner may think so: it took 20 ms of 24.
     let set_up = format!(
         "set callboard.rings_after_commit = 'yes'; set timezone = 'UTC'; set statement_timeout = {}; \
-         set idle_in_transaction_session_timeout = '1min'; set jit = off",
+         set idle_in_transaction_session_timeout = '1min'; set jit = off; \
+         set default_transaction_isolation = 'read committed'",
         options.statement_timeout.as_millis()
     );
     let pool = PgPoolOptions::new()

@@ -42,7 +42,7 @@ create index agent_task_queue_line_of_runtime
     on agent_task_queue (runtime_id, priority desc, created_at, id)
     where by_index('line_of_runtime', status = 'queued');
 
--- What occupies an agent. (The index that was there remains for others' SQL.)
+-- What occupies an agent. (The index that was there remains for others' SQL, and for the sweeper.)
 create index agent_task_queue_at_work
     on agent_task_queue (agent_id)
     where by_index('at_work', status in ('dispatched', 'running'));
@@ -72,3 +72,6 @@ create index agent_task_queue_active_by_comment
 create index agent_task_queue_active_by_chat
     on agent_task_queue (chat_session_id)
     where by_index('active_by_chat', status in ('queued', 'dispatched', 'running'));
+
+-- The next try of a task; without it, every task that is deleted would be looked for in all others.
+create index agent_task_queue_by_parent on agent_task_queue (parent_task_id) where parent_task_id is not null;

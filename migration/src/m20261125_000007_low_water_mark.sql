@@ -80,16 +80,17 @@ create trigger agent_task_queue_back_in_line
     execute function agent_task_queue_back_in_line();
 
 -- The priorities that are known or in use among the runtime's queued tasks, highest first, and a moment for each before
--- which nothing is queued, no earlier than `p_none_before` where that is given: then there are no others than those known.
+-- which nothing is queued: no later than `p_no_later`, and no earlier than `p_none_before` where that is given: then there
+-- are no others than those known. Of more than 32 priorities not all are found; no mark is made of them.
 create function task_oldest_in_line(
-    p_runtime_id uuid, p_known integer[], p_none_before timestamptz[],
+    p_runtime_id uuid, p_known integer[], p_none_before timestamptz[], p_no_later timestamptz,
     out priorities integer[], out none_before timestamptz[]
 )
 language sql volatile
 set enable_sort = off set enable_bitmapscan = off set jit = off
 as $$
-    with recursive in_use (priority) as (
-        (select task.priority from agent_task_queue as task
+    with recursive in_use (priority, place) as (
+        (select task.priority, 1 from agent_task_queue as task
          where p_none_before is null and task.runtime_id = p_runtime_id
              and by_index('line_of_runtime', task.status = 'queued')
          order by task.priority desc limit 1)
@@ -98,8 +99,8 @@ as $$
                 where task.runtime_id = p_runtime_id
                     and by_index('line_of_runtime', task.status = 'queued')
                     and task.priority < in_use.priority
-                order by task.priority desc limit 1)
-        from in_use where in_use.priority is not null
+                order by task.priority desc limit 1), place + 1
+        from in_use where in_use.priority is not null and place <= 32
     ),
     line as (
         select priority, coalesce(max(moment), '-infinity') as none_before
@@ -113,8 +114,7 @@ as $$
     select coalesce(array_agg(line.priority order by line.priority desc), '{}'),
         coalesce(
             array_agg(
-                -- A little behind the present, so that who inserts in these moments need not say so.
-                least(oldest.created_at, clock_timestamp() - interval '1 s')
+                least(oldest.created_at, p_no_later)
                 order by line.priority desc),
             '{}')
     from line
@@ -128,13 +128,11 @@ as $$
     ) as oldest on true
 $$;
 
--- Makes marks that are good for nothing, for runtimes without any: from then on, writers look at what comes after. Those
--- that know too many priorities begin anew in this way. To be committed before marks are taken.
+-- Makes marks that are good for nothing, for runtimes without any: from then on, writers look at what comes after. To be
+-- committed before marks are taken.
 create function task_low_water_mark_prepare(p_runtime_ids uuid[]) returns void
 language plpgsql volatile
 as $$
-declare
-    most_priorities constant integer := 32;
 begin
     -- One server at a time; the others have nothing to add.
     if not pg_try_advisory_xact_lock(hashtext('callboard'), hashtext('task_low_water_mark')) then
@@ -143,8 +141,6 @@ begin
     insert into task_low_water_mark (runtime_id, as_of, priorities, none_before)
     select id, 0, '{}', '{}' from agent_runtime
     where id = any (p_runtime_ids) and not exists (select from task_low_water_mark where runtime_id = id);
-    update task_low_water_mark set as_of = 0, priorities = '{}', none_before = '{}'
-    where runtime_id = any (p_runtime_ids) and cardinality(priorities) > most_priorities;
 end
 $$;
 
@@ -156,8 +152,12 @@ language plpgsql volatile
 as $$
 declare
     patience constant interval := '1 s';
+    most_priorities constant integer := 32;
     now_as_of bigint;
     through bigint;
+    -- A mark is later than this for nobody. Who inserts once the position below is drawn, and says nothing of it, inserts
+    -- what is younger, however long it takes until the search is done.
+    no_later constant timestamptz := clock_timestamp() - interval '1 s';
     taken task_low_water_mark;
 begin
     if not pg_try_advisory_xact_lock(hashtext('callboard'), hashtext('task_low_water_mark')) then
@@ -169,7 +169,7 @@ begin
         if clock_timestamp() > now() + patience then
             return;
         end if;
-        perform pg_sleep(0.005);
+        perform pg_sleep(0.02);
     end loop;
 
     for taken in
@@ -178,10 +178,17 @@ begin
         select * into taken.priorities, taken.none_before
         from task_oldest_in_line(taken.runtime_id, taken.priorities,
             -- What was good for the same state of the sequence need not be looked for again.
-            case when taken.as_of = now_as_of then taken.none_before end);
-        update task_low_water_mark
-        set as_of = now_as_of, priorities = taken.priorities, none_before = taken.none_before
-        where runtime_id = taken.runtime_id;
+            case when taken.as_of = now_as_of then taken.none_before end,
+            no_later);
+        if cardinality(taken.priorities) > most_priorities then
+            -- What is no longer in use has to be forgotten: it begins anew, as it was prepared.
+            update task_low_water_mark set as_of = 0, priorities = '{}', none_before = '{}'
+            where runtime_id = taken.runtime_id;
+        else
+            update task_low_water_mark
+            set as_of = now_as_of, priorities = taken.priorities, none_before = taken.none_before
+            where runtime_id = taken.runtime_id;
+        end if;
     end loop;
 end
 $$;

@@ -154,9 +154,13 @@ create or replace function task_agents_waiting(p_runtime_id uuid)
 language sql stable
 set enable_sort = off set enable_bitmapscan = off set jit = off
 as $$
-    with recursive waiting (agent_id, priority, created_at, task_id) as (
+    with recursive none_before (moment) as materialized (
+        select task_none_queued_before(p_runtime_id)
+    ),
+    waiting (agent_id, priority, created_at, task_id) as (
         (select task.agent_id, task.priority, task.created_at, task.id from agent_task_queue as task
          where task.runtime_id = p_runtime_id and by_index('line_of_agent', task.status = 'queued')
+             and task.created_at >= (select moment from none_before)
          order by task.agent_id, task.priority desc, task.created_at, task.id
          limit 1)
         union all
@@ -167,6 +171,7 @@ as $$
             where task.runtime_id = p_runtime_id
                 and by_index('line_of_agent', task.status = 'queued')
                 and task.agent_id > waiting.agent_id
+                and task.created_at >= (select moment from none_before)
             order by task.agent_id, task.priority desc, task.created_at, task.id
             limit 1
         ) as next
@@ -292,8 +297,8 @@ begin
             ) as best
             order by best.priority desc, best.created_at, best.id
             offset p_max - 1 limit 1;
-            exit when (-worst.priority, worst.created_at, worst.id)
-                < (-waiting.priority, waiting.created_at, waiting.task_id);
+            exit when (-worst.priority::bigint, worst.created_at, worst.id)
+                < (-waiting.priority::bigint, waiting.created_at, waiting.task_id);
         end if;
         next := task_next_claimable(waiting.runtime_id, waiting.agent_id);
         if next.id is not null then
@@ -305,9 +310,20 @@ end
 $$;
 
 
--- Dispatches the best claimable task of agents that this transaction has locked; null where there is none.
+-- The next claimable tasks of agents, one for each of the runtimes on which they have any.
+create function task_heads(p_runtime_ids uuid[], p_agent_ids uuid[]) returns setof agent_task_queue
+language sql stable
+as $$
+    select claimable.*
+    from unnest(p_runtime_ids) as runtime (id)
+    cross join unnest(p_agent_ids) as agent (id)
+    cross join lateral task_next_claimable(runtime.id, agent.id) as claimable
+    where claimable.id is not null
+$$;
+
+-- Dispatches the best of these tasks that nobody holds; null where there is none. Their agents must be locked.
 create function task_take(
-    p_runtime_ids uuid[], p_agent_ids uuid[], p_lease interval, p_request_id uuid
+    p_heads agent_task_queue[], p_lease interval, p_request_id uuid
 ) returns agent_task_queue
 language plpgsql volatile
 as $$
@@ -315,18 +331,13 @@ declare
     taken agent_task_queue;
 begin
     -- MATERIALIZED, because a plain sub-select may be run more than once and lock more than its LIMIT.
-    with best as materialized (
-        select claimable.id
-        from unnest(p_runtime_ids) as runtime (id)
-        cross join unnest(p_agent_ids) as agent (id)
-        cross join lateral task_next_claimable(runtime.id, agent.id) as claimable
-        where claimable.id is not null
-        order by claimable.priority desc, claimable.created_at, claimable.id
-        limit 1
-    ), next as materialized (
+    with next as materialized (
         select task.id
-        from best join agent_task_queue as task on task.id = best.id
+        from unnest(p_heads) as head
+        join agent_task_queue as task on task.id = head.id
         where by_index('none', task.status = 'queued')
+        order by head.priority desc, head.created_at, head.id
+        limit 1
         for no key update of task skip locked
     )
     update agent_task_queue as task
@@ -358,9 +369,13 @@ as $$
 declare
     passed_over uuid[] := '{}';
     agent_ids uuid[];
+    heads agent_task_queue[];
     taken agent_task_queue;
     taken_so_far integer := 0;
 begin
+    if current_setting('transaction_isolation') <> 'read committed' then
+        raise exception 'a claim has to see what it has waited for: only under READ COMMITTED';
+    end if;
     if p_request_id is not null then
         -- A repetition that overtakes the first try waits for it here.
         perform pg_advisory_xact_lock(hashtext('callboard claim'), hashtext(p_request_id::text));
@@ -379,11 +394,18 @@ begin
         exit when cardinality(agent_ids) = 0;
         begin
             perform from agent where id = any (agent_ids) order by id for no key update;
+            heads := array(select head from task_heads(p_runtime_ids, agent_ids) as head);
             for place in 1..p_max loop
-                taken := task_take(p_runtime_ids, agent_ids, p_lease, p_request_id);
+                taken := task_take(heads, p_lease, p_request_id);
                 exit when taken.id is null;
                 taken_so_far := taken_so_far + 1;
                 return next taken;
+                exit when taken_so_far = p_max;
+                -- What is next has changed for this agent alone.
+                heads := array(
+                    select head from unnest(heads) as head where head.agent_id <> taken.agent_id
+                    union all
+                    select head from task_heads(p_runtime_ids, array[taken.agent_id]) as head);
             end loop;
             exit when taken_so_far > 0;
             -- Somebody else was faster with all of them.

@@ -87,22 +87,32 @@ as $$
     group by recent.agent_id, recent.day
 $$;
 
--- Closes the time up to a minute ago. Gives up with lock_not_available rather than hold up the writers.
-create function agent_day_close() returns void
+-- Closes time up to a minute ago, at most so much of it; says whether some is left. Gives up with lock_not_available rather
+-- than hold up the writers.
+create function agent_day_close(p_most interval) returns boolean
 language plpgsql volatile
 set lock_timeout = '200ms'
 as $$
 declare
     -- Nobody asks for more than 30 days.
     oldest constant date := utc_day(now()) - 31;
+    now_until constant timestamptz := now() - interval '1 min';
     closed_until timestamptz;
     close_until timestamptz;
 begin
+    -- Vacuum would be waited for, and every writer behind this. It is not worth that.
+    if exists (
+        select from pg_locks
+        where relation = 'agent_task_queue'::regclass and mode = 'ShareUpdateExclusiveLock'
+            and database = (select oid from pg_database where datname = current_database())
+    ) then
+        raise exception 'the queue is being vacuumed' using errcode = 'lock_not_available';
+    end if;
     -- Waits for who writes, and keeps others from it; and so another server from closing the same time.
     lock table agent_task_queue in share row exclusive mode;
     select greatest(until, utc_midnight(oldest)) into closed_until from agent_day_closed;
     -- What is inserted later is not dated to before this, or the triggers below see it.
-    close_until := greatest(closed_until, now() - interval '1 min');
+    close_until := greatest(closed_until, least(now_until, closed_until + p_most));
     insert into agent_day as counted (agent_id, day, run_count, task_count, failed_count)
     select * from agent_days_counted(array(select id from agent), closed_until, close_until)
     on conflict (agent_id, day) do update
@@ -112,6 +122,7 @@ begin
     delete from agent_day
     where day < oldest or not exists (select from agent where agent.id = agent_day.agent_id);
     update agent_day_closed set until = close_until;
+    return close_until < now_until;
 end
 $$;
 
@@ -174,4 +185,4 @@ create trigger agent_day_after_delete
     execute function agent_day_correct();
 
 -- What is past already.
-select agent_day_close();
+select agent_day_close('32 days');

@@ -5,7 +5,7 @@
 create function task_spoils_session(ended agent_task_queue) returns boolean
 language sql immutable parallel safe
 as $$
-    select ended.status = 'failed' and coalesce(
+    select by_index('none', ended.status = 'failed') and coalesce(
         ended.failure_reason in ('iteration_limit', 'agent_fallback_message', 'api_invalid_request')
             or ended.error ilike '%400%' and ended.error ilike '%invalid_request_error%',
         false)
@@ -20,7 +20,7 @@ as $$
     from agent_task_queue as task
     where task.workspace_id = p_workspace_id and task.agent_id = p_agent_id and task.issue_id = p_issue_id
         and task.session_id is not null
-        and task.status in ('completed', 'failed')
+        and by_index('none', task.status in ('completed', 'failed'))
         and not task_spoils_session(task)
     order by coalesce(task.completed_at, task.started_at, task.dispatched_at, task.created_at) desc, task.id desc
     limit 1
@@ -29,9 +29,11 @@ $$;
 -- The session that a claimed task goes on with: the last one of its agent on its issue, or else the one that a retry
 -- brought along, if it was made on the same runtime and the task does not ask for a fresh one. (A spoilt session is not
 -- brought along to begin with, but retries are put on the board by plain SQL too.)
+--
+-- VOLATILE, so that it sees what the claim has waited for, and not only what its statement saw when it began.
 create function task_session_to_resume(claimed agent_task_queue)
     returns table (session_id text, work_dir text, runtime_id uuid)
-language sql stable
+language sql volatile
 as $$
     select session.session_id, session.work_dir, session.runtime_id
     from (

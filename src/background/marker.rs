@@ -2,7 +2,7 @@
 //! that was claimed while somebody held a snapshot. What a mark is, and why it passes over nothing, stands in the migration
 //! that makes them.
 
-use std::collections::HashSet;
+use std::collections::HashMap;
 use std::time::Duration;
 
 use entity::id::RuntimeId;
@@ -16,8 +16,12 @@ use crate::error::Result;
 use crate::event::hub::Hub;
 use crate::event::{Batch, Change};
 
-/// How often marks are taken anew. What is claimed between, every claim steps over.
+/// How often to look whether marks are to be taken anew.
 const INTERVAL: Duration = Duration::from_millis(500);
+
+/// How many tasks are claimed for a runtime before its mark is taken anew. Every claim steps over as many; and a mark
+/// leaves a dead row of its own behind while a snapshot is held, so it must be worth it.
+const CLAIMS: usize = 200;
 
 /// Takes the marks of the runtimes for which tasks are claimed, until told to stop.
 pub(crate) async fn run(db: DatabaseConnection, hub: Hub, stop: CancellationToken) {
@@ -33,19 +37,29 @@ async fn follow(db: &DatabaseConnection, hub: &Hub) -> Result<()> {
     let mut watcher = hub.watch().await?;
     let mut ticks = interval(INTERVAL);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    let mut claimed_for = HashSet::new();
+    let mut claims: HashMap<RuntimeId, usize> = HashMap::new();
     loop {
         tokio::select! {
             change = watcher.next() => match change {
-                Some(Change::Batch(batch)) => claimed_for.extend(runtimes_claiming(&batch)),
-                // Whatever was claimed meanwhile, the next claims tell of their runtimes again.
+                Some(Change::Batch(batch)) => {
+                    for runtime_id in runtimes_claiming(&batch) {
+                        *claims.entry(runtime_id).or_default() += 1;
+                    }
+                }
+                // What was claimed meanwhile is not counted; the next claims are.
                 Some(Change::Anything(_)) => {}
                 None => return Ok(()),
             },
-            _ = ticks.tick(), if !claimed_for.is_empty() => {
-                let runtimes: Vec<RuntimeId> = claimed_for.drain().collect();
-                if let Err(error) = run_once(db, &runtimes).await {
-                    tracing::debug!(error = %error, "cannot take low-water marks; trying again");
+            _ = ticks.tick() => {
+                let due: Vec<RuntimeId> = claims
+                    .extract_if(|_, count| *count >= CLAIMS)
+                    .map(|(runtime_id, _)| runtime_id)
+                    .collect();
+                if due.is_empty() {
+                    continue;
+                }
+                if let Err(error) = run_once(db, &due).await {
+                    tracing::debug!(error = %error, "cannot take low-water marks; trying again after more claims");
                 }
             }
         }

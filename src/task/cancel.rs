@@ -80,15 +80,18 @@ pub async fn all(
 ) -> Result<Vec<task::Model>> {
     viewer.require_host()?;
     // The host application's ids may name nothing yet; an agent is Callboard's own.
-    if let Which::OfAgent(id) = which {
-        agent::find(txn, viewer, id)
-            .await?
-            .ok_or(Error::NotFound("agent"))?;
-    }
-    let concerned = Condition::all()
+    let mut concerned = Condition::all()
         .add(viewer.tasks())
         .add(which.condition())
         .add(is_active());
+    if let Which::OfAgent(id) = which {
+        let agent = agent::find(txn, viewer, id)
+            .await?
+            .ok_or(Error::NotFound("agent"))?;
+        concerned = concerned
+            .add(task::Column::WorkspaceId.eq(agent.workspace_id))
+            .add(active_by("active"));
+    }
     let statement = Query::select()
         .column(task::Column::AgentId)
         .distinct()

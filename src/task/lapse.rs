@@ -1,8 +1,8 @@
 //! Failing tasks from outside, because time ran out: in bounded batches, retried where the rule allows.
 
-use entity::id::TaskId;
+use entity::id::{AgentId, TaskId, WorkspaceId};
 use entity::task;
-use sea_orm::{DatabaseTransaction, EntityTrait, Statement, raw_sql};
+use sea_orm::{DatabaseTransaction, EntityTrait, FromQueryResult, Statement, raw_sql};
 
 use super::{lock, retry};
 use crate::db::Writer;
@@ -18,6 +18,15 @@ struct Lapse {
     error: &'static str,
 }
 
+/// A task whose time has run out.
+#[derive(Debug, FromQueryResult)]
+struct Lapsed {
+    id: TaskId,
+    workspace_id: WorkspaceId,
+    agent_id: AgentId,
+    status: task::Status,
+}
+
 /// Fails what was at work on runtimes that are gone; how many.
 pub async fn lost(writer: &Writer, settings: &Settings) -> Result<usize> {
     let lost_after_secs = (settings.runtime_silent_after + settings.reconnect_grace).as_secs_f64();
@@ -25,7 +34,7 @@ pub async fn lost(writer: &Writer, settings: &Settings) -> Result<usize> {
     let which = || {
         let statement: Statement = raw_sql!(
             Postgres,
-            "select * from tasks_of_lost_runtimes(make_interval(secs => {lost_after_secs}), {batch})"
+            "select id, workspace_id, agent_id, status from tasks_of_lost_runtimes(make_interval(secs => {lost_after_secs}), {batch})"
         );
         statement
     };
@@ -49,7 +58,7 @@ pub async fn timed_out(writer: &Writer, settings: &Settings) -> Result<usize> {
     let which = || {
         let statement: Statement = raw_sql!(
             Postgres,
-            r#"select * from tasks_timed_out(
+            r#"select id, workspace_id, agent_id, status from tasks_timed_out(
                    make_interval(secs => {dispatch_secs}), make_interval(secs => {running_secs}),
                    make_interval(secs => {silent_secs}), {batch})"#
         );
@@ -73,7 +82,7 @@ pub async fn expired(writer: &Writer, settings: &Settings) -> Result<usize> {
     let which = || {
         let statement: Statement = raw_sql!(
             Postgres,
-            "select * from tasks_expired_in_queue(make_interval(secs => {ttl_secs}), {batch})"
+            "select id, workspace_id, agent_id, status from tasks_expired_in_queue(make_interval(secs => {ttl_secs}), {batch})"
         );
         statement
     };
@@ -91,13 +100,8 @@ pub async fn expired(writer: &Writer, settings: &Settings) -> Result<usize> {
 /// Fails the tasks that a question names, once more under the locks of their agents.
 async fn fail(writer: &Writer, which: impl Fn() -> Statement, lapse: Lapse) -> Result<usize> {
     // Looks before it writes, because almost every sweep finds nothing.
-    let mut agents: Vec<_> = task::Entity::find()
-        .from_raw_sql(which())
-        .all(writer.db())
-        .await?
-        .iter()
-        .map(|task| task.agent_id)
-        .collect();
+    let found = Lapsed::find_by_statement(which()).all(writer.db()).await?;
+    let mut agents: Vec<AgentId> = found.iter().map(|task| task.agent_id).collect();
     if agents.is_empty() {
         return Ok(0);
     }
@@ -105,10 +109,7 @@ async fn fail(writer: &Writer, which: impl Fn() -> Statement, lapse: Lapse) -> R
     agents.dedup();
     let txn = writer.begin().await?;
     lock::agents(&txn, &agents).await?;
-    let concerned = task::Entity::find()
-        .from_raw_sql(which())
-        .all(&*txn)
-        .await?;
+    let concerned = Lapsed::find_by_statement(which()).all(&*txn).await?;
     let mut count = 0;
     for task in concerned
         .iter()
@@ -126,17 +127,17 @@ async fn fail(writer: &Writer, which: impl Fn() -> Statement, lapse: Lapse) -> R
 /// Fails a task that is still as it was found; a start may have come in between, and nothing else.
 async fn fail_one(
     txn: &DatabaseTransaction,
-    found: &task::Model,
+    found: &Lapsed,
     lapse: Lapse,
 ) -> Result<Option<task::Model>> {
-    let (id, workspace_id): (TaskId, _) = (found.id, found.workspace_id);
+    let (id, workspace_id) = (found.id, found.workspace_id);
     let status = sea_orm::ActiveEnum::to_value(&found.status);
     let Lapse { reason, error } = lapse;
     let statement: Statement = raw_sql!(
         Postgres,
         r#"update agent_task_queue
            set status = 'failed', completed_at = now(), error = {error}, failure_reason = {reason}
-           where id = {id} and workspace_id = {workspace_id} and status = {status}
+           where id = {id} and workspace_id = {workspace_id} and by_index('none', status = {status})
                and by_index('none', status in ('queued', 'dispatched', 'running'))
            returning *"#
     );

@@ -61,8 +61,10 @@ pub async fn lines(
     if line == Line::Pending {
         // No index has both in one order.
         let held = r#""agent_task_queue"."status" in ('dispatched', 'running')"#;
-        let dispatched = by_index("held_by_runtime", held)
-            .and(task::Column::Status.eq(task::Status::Dispatched));
+        let dispatched = by_index("held_by_runtime", held).and(by_index(
+            "none",
+            r#""agent_task_queue"."status" = 'dispatched'"#,
+        ));
         tasks.extend(of_runtimes(db, viewer, runtimes, dispatched).await?);
         tasks.sort_by_key(|task| (Reverse(task.priority), task.created_at, task.id));
         let mut listed: HashMap<RuntimeId, u32> = HashMap::new();

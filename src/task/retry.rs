@@ -85,7 +85,7 @@ async fn has_active_successor(txn: &DatabaseTransaction, task: &task::Model) -> 
         Postgres,
         r#"select id from agent_task_queue
            where parent_task_id = {id} and agent_id = {agent_id} and workspace_id = {workspace_id}
-               and by_index('active', status in ('queued', 'dispatched', 'running'))
+               and by_index('none', status in ('queued', 'dispatched', 'running'))
            limit 1"#
     );
     Ok(txn.query_one_raw(statement).await?.is_some())

@@ -52,7 +52,7 @@ pub async fn of_tasks(
         r#"select task.id, held.reason, held.task_id as blocking_task_id
            from agent_task_queue as task
            cross join lateral task_held_back_by(task) as held
-           where task.id = any({ids}) and task.status = 'queued'"#
+           where task.id = any({ids}) and by_index('none', task.status = 'queued')"#
     );
     let mut blockers: HashMap<TaskId, Vec<Blocker>> = HashMap::new();
     for held in Held::find_by_statement(statement).all(db).await? {

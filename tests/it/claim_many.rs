@@ -179,3 +179,38 @@ async fn an_agent_that_waits_on_two_runtimes_does_not_stand_in_for_another() {
     let tasks: Vec<_> = claims.map(|claim| claim.task_id).collect();
     assert_eq!(tasks, [first, second]);
 }
+
+#[tokio::test]
+async fn a_task_that_somebody_holds_does_not_keep_the_others_from_being_claimed() {
+    let app = TestApp::start().await;
+    let world = World::new(&app).await;
+    let (one, other) = (world.agent(6).await, world.agent(6).await);
+    let held = world.enqueue(one, json!({"priority": 1})).await;
+    let free = world.enqueue(other, json!({})).await;
+    let holder = app.database.hold_task(held).await;
+    let request = json!({"runtimeIds": [world.runtime_id.0], "max": 2});
+    let claims = world.daemon.mutate("claimTasks", request).await.unwrap();
+    let claimed: Vec<&Value> = claims
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|claim| &claim["task"]["id"])
+        .collect();
+    assert_eq!(claimed, [&json!(free.0)]);
+    holder.roll_back().await;
+}
+
+#[tokio::test]
+async fn the_lowest_priority_that_there_is_can_be_claimed() {
+    let app = TestApp::start().await;
+    let world = World::new(&app).await;
+    let (busy, free) = (world.agent(1).await, world.agent(1).await);
+    // So many before all others that they have to be passed over.
+    app.database.put_many(busy, world.runtime_id, 40).await;
+    world.run().await;
+    let tasks = [world.enqueue(free, json!({})).await];
+    let lowest = "update agent_task_queue set priority = -2147483648 where status = 'queued'";
+    app.database.execute(lowest).await;
+    let claim = world.claim().await.expect("something to claim");
+    assert_eq!([claim.task_id], tasks);
+}

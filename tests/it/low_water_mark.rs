@@ -284,3 +284,35 @@ async fn a_claim_does_not_look_at_what_was_claimed_since_a_snapshot_was_taken() 
     assert!(after * 20 < before, "{after} buffers instead of {before}");
     snapshot.commit().await;
 }
+
+#[tokio::test]
+async fn who_inserts_while_a_mark_waits_for_others_is_not_passed_over() {
+    let queue = Queue::marked().await;
+    let gone = "update agent_task_queue set status = 'cancelled', completed_at = now()";
+    queue.database.execute(gone).await;
+    let (clock, drawn) = (
+        "(extract(epoch from clock_timestamp()) * 1000)::int8",
+        "select last_value from task_event_position",
+    );
+    let begun = queue.database.count(&format!("select {clock}")).await;
+    let at = async |millis: i64| {
+        let sql = format!("{clock} >= {}", begun + millis);
+        queue.database.until(&sql).await;
+    };
+    let writer = queue.database.hold("select 1").await;
+    let other = queue.database.hold("select task_event_open()").await;
+    at(200).await;
+    let before = queue.database.count(drawn).await;
+    let task = Uuid::new_v4();
+    tokio::join!(queue.take_marks(), async {
+        let has_drawn = format!("(select last_value from task_event_position) > {before}");
+        queue.database.until(&has_drawn).await;
+        writer.execute(&queue.insertion(task, 0, "0 s")).await;
+        at(1080).await;
+        other.commit().await;
+    });
+    writer.commit().await;
+    queue.expect_first(task).await;
+    queue.take_marks().await;
+    queue.expect_first(task).await;
+}

@@ -290,3 +290,37 @@ async fn last_session(world: &World<'_>, agent: AgentId, issue: Uuid) -> Value {
     let variables = json!({"issue": issue, "agent": agent.0});
     world.host.data(document, variables).await["issue"]["lastSession"].clone()
 }
+
+#[tokio::test]
+async fn a_claim_that_waited_goes_on_with_the_session_that_it_waited_for() {
+    let app = TestApp::start().await;
+    let world = World::new(&app).await;
+    let agent = world.agent(2).await;
+    let issue = json!({"issueId": Uuid::new_v4(), "priority": 9});
+    world.enqueue(agent, issue.clone()).await;
+    let running = world.run().await;
+    let successor = world.enqueue(agent, issue).await;
+    world
+        .enqueue(agent, json!({"issueId": Uuid::new_v4()}))
+        .await;
+    // The claim is for the other issue's task, until it has waited.
+    let held = app.database.hold_agent(agent).await;
+    let (claim, ()) = tokio::join!(
+        world
+            .daemon
+            .mutate("claimTask", json!({"runtimeId": world.runtime_id.0})),
+        async {
+            app.database.until_waiting(1).await;
+            held.execute(&format!(
+                "update agent_task_queue set status = 'completed', completed_at = now(), session_id = 'newest'
+                 where id = '{}'",
+                running.task_id
+            ))
+            .await;
+            held.commit().await;
+        }
+    );
+    let claim = claim.unwrap();
+    assert_eq!(claim["task"]["id"], json!(successor.0));
+    assert_eq!(claim["resume"]["sessionId"], "newest");
+}
