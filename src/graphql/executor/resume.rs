@@ -8,7 +8,7 @@ use async_graphql::{Name, Pos, Positioned, Value, Variables};
 use super::operation::{fields, find, operations_mut};
 
 /// The fields that begin behind a cursor where one is given, and the argument that takes it.
-const RESUMABLE: [&str; 2] = ["taskEvents", "workspaceUpdates"];
+const RESUMABLE: [&str; 3] = ["taskEvents", "taskUpdates", "workspaceUpdates"];
 const AFTER: &str = "after";
 
 /// The field by which a result says where it is in the event log.
