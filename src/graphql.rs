@@ -22,7 +22,7 @@ mod workspace;
 
 use async_graphql::{MergedObject, MergedSubscription};
 
-pub use executor::{CursorPlace, Executor, Prepared};
+pub use executor::{Executor, Outcome, Payload, Prepared, is_request_error};
 pub use feed::Shared;
 
 /// What can be asked.

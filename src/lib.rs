@@ -87,7 +87,8 @@
 //! The ring wakes this server's [`hub`](event::hub::Hub) directly, and those of others through one NOTIFY, which the ringer
 //! sends for all commits of the last ten milliseconds. Each hub asks for the *horizon*, up to where no transaction can
 //! still add an earlier event, reads the rows up to there, and hands them to its subscribers. A front end's `taskEvents`
-//! shows the event; a daemon's `taskAvailable` for the task's runtime fires.
+//! shows the event: where others ask the same and may see the same, one execution makes the bytes that all of them are sent
+//! (`graphql/feed/alike.rs`). A daemon's `taskAvailable` for the task's runtime fires.
 //!
 //! The daemon sends `claimTask`. [`task::claim`] takes back what the runtime was given and did not start, chooses the agent
 //! whose next claimable task is the best, locks that agent, chooses the task again under the lock, and dispatches it with a

@@ -1,7 +1,9 @@
 //! Executing documents, with the contract's codes on the errors that GraphQL itself raises.
 
 mod documents;
+mod likeness;
 mod operation;
+mod outcome;
 mod resume;
 mod tokens;
 
@@ -14,7 +16,10 @@ use tokio_util::task::TaskTracker;
 use tracing::Instrument;
 
 use self::documents::Documents;
+pub(super) use self::likeness::Likeness;
+use self::resume::CursorPlace;
 use super::context::Board;
+use super::feed::follow_alike;
 use super::{Schema, loader, nesting, weight};
 use crate::error::{Error, Result};
 
@@ -65,8 +70,13 @@ impl Prepared {
     }
 
     /// Where each of its results has its cursor; none where the document does not ask for it.
-    pub fn cursor(&self) -> Option<CursorPlace> {
+    fn cursor(&self) -> Option<CursorPlace> {
         resume::cursor(&self.document, self.request.operation_name.as_deref())
+    }
+
+    /// What it must have in common with another one to have the same results; none where results are nobody else's.
+    fn likeness(&self) -> Option<Likeness> {
+        likeness::of(&self.document, &self.request)
     }
 
     /// The request, ready to be executed.
@@ -77,7 +87,7 @@ impl Prepared {
     }
 }
 
-pub use resume::CursorPlace;
+pub use outcome::{Outcome, Payload, is_request_error};
 
 impl Executor {
     /// Executes on the schema of a board, each document as a task on the tracker.
@@ -128,12 +138,20 @@ impl Executor {
         }))
     }
 
-    /// The results of a subscription, one by one.
-    pub fn follow(&self, prepared: Prepared) -> BoxStream<'static, Response> {
-        let (loaders, batches) = loader::loaders(&self.board);
-        let request = prepared.into_request().data(loaders);
-        let responses = self.schema.execute_stream(request);
-        batches.beside_each(responses.map(with_codes))
+    /// The results of a subscription, one by one. Those of subscriptions that are alike may be the same.
+    pub fn follow(&self, prepared: Prepared) -> BoxStream<'static, Outcome> {
+        let (cursor, likeness) = (prepared.cursor(), prepared.likeness());
+        let request = prepared.into_request();
+        let begin = |request: Request| {
+            let (loaders, batches) = loader::loaders(&self.board);
+            let responses = self.schema.execute_stream(request.data(loaders));
+            let written = move |response| Outcome::new(with_codes(response), cursor.as_ref());
+            batches.beside_each(responses.map(written))
+        };
+        match likeness {
+            Some(likeness) => follow_alike(likeness, |entrance| begin(request.data(entrance))),
+            None => begin(request),
+        }
     }
 }
 

@@ -4,6 +4,7 @@
 //! viewer's [`Sight`] and the arguments alone. What has to be read from the database beyond the batch is read once for all
 //! who want the same ([`Shared`]).
 
+mod alike;
 mod banner;
 mod checkpoint;
 mod event;
@@ -19,10 +20,11 @@ use async_graphql::{Context, Result, SimpleObject, Subscription, Union};
 use entity::id::{AgentId, IssueId, RuntimeId, TaskId, WorkspaceId};
 use futures::{Stream, StreamExt};
 
+use self::alike::told;
 use self::banner::IssueTasks;
 use self::checkpoint::Checkpoint;
 use self::event::TaskEventFilter;
-use self::tasks::Told;
+use self::tasks::{Subscriber, Told};
 use self::workspace::WorkspaceUpdate;
 use super::context::{self, Board};
 use super::presence::AgentPresence;
@@ -33,6 +35,7 @@ use crate::error::{self, Error};
 use crate::event::Sight;
 use crate::{limits, workspace as capability};
 
+pub(super) use self::alike::follow as follow_alike;
 pub(super) use self::event::TaskEvent;
 pub use self::shared::Shared;
 
@@ -72,7 +75,8 @@ impl FeedSubscription {
         #[graphql(desc = "Which events; all where it is absent.")] filter: Option<TaskEventFilter>,
         #[graphql(desc = "From where; from now where it is absent.")] after: Option<Cursor>,
     ) -> Result<impl Stream<Item = Result<TaskEvent>>> {
-        let told = follow_tasks(ctx, workspace_id, filter, after).await?;
+        let subscriber = subscriber(ctx, workspace_id, filter, after).await?;
+        let told = told(ctx, subscriber)?;
         Ok(told.filter_map(|told| {
             std::future::ready(match told {
                 Ok(Told::Event(event)) => Some(Ok(event)),
@@ -92,7 +96,8 @@ impl FeedSubscription {
         #[graphql(desc = "Which events; all where it is absent.")] filter: Option<TaskEventFilter>,
         #[graphql(desc = "From where; from now where it is absent.")] after: Option<Cursor>,
     ) -> Result<impl Stream<Item = Result<TaskUpdate>>> {
-        let told = follow_tasks(ctx, workspace_id, filter, after).await?;
+        let subscriber = subscriber(ctx, workspace_id, filter, after).await?;
+        let told = told(ctx, subscriber.with_checkpoints())?;
         Ok(told.map(|told| {
             Ok(match told? {
                 Told::Event(event) => TaskUpdate::Event(event),
@@ -175,18 +180,18 @@ impl FeedSubscription {
     }
 }
 
-/// Follows the events of tasks.
-async fn follow_tasks(
+/// A subscriber to the events of tasks, if all is in order.
+async fn subscriber(
     ctx: &Context<'_>,
     workspace_id: WorkspaceId,
     filter: Option<TaskEventFilter>,
     after: Option<Cursor>,
-) -> error::Result<impl Stream<Item = Item<Told>> + use<>> {
+) -> error::Result<Subscriber> {
     let filter = filter.unwrap_or_default();
     filter.check()?;
     let (board, viewer) = watcher_of(ctx, workspace_id).await?;
     let after = after.map(|cursor| cursor.0);
-    tasks::events(board, Sight::from(viewer), workspace_id, filter, after).await
+    Subscriber::begin(board, Sight::from(viewer), workspace_id, filter, after).await
 }
 
 /// The service and whoever is asking, if the workspace is theirs.

@@ -21,7 +21,7 @@ pub(super) use daemon::DaemonMutation;
 pub(super) use host::BoardMutation;
 
 /// A unit of work that an agent performs on a runtime. Its claim token is never a field of it.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Task(std::sync::Arc<row::Model>);
 
 impl From<row::Model> for Task {

@@ -3,42 +3,10 @@
 use async_graphql::{Pos, Value};
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
-use serde::Serialize;
-use serde::ser::{SerializeMap, Serializer};
 
 use super::negotiation::MediaType;
 use crate::error::Error;
-
-/// A response as clients read it: without `data` where nothing was executed.
-#[derive(Debug)]
-pub(super) struct Payload<'a>(pub(super) &'a async_graphql::Response);
-
-impl Serialize for Payload<'_> {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let mut map = serializer.serialize_map(None)?;
-        // The specification likes the errors to be first, where a reader sees them.
-        if !self.0.errors.is_empty() {
-            map.serialize_entry("errors", &self.0.errors)?;
-        }
-        if !is_request_error(self.0) {
-            map.serialize_entry("data", &self.0.data)?;
-        }
-        if !self.0.extensions.is_empty() {
-            map.serialize_entry("extensions", &self.0.extensions)?;
-        }
-        map.end()
-    }
-}
-
-/// Whether nothing was executed: there is no data, and the errors are not those of fields.
-pub(super) fn is_request_error(response: &async_graphql::Response) -> bool {
-    has_failed(response) && response.errors.iter().all(|error| error.path.is_empty())
-}
-
-/// Whether there are errors and nothing else.
-pub(super) fn has_failed(response: &async_graphql::Response) -> bool {
-    response.data == Value::Null && !response.errors.is_empty()
-}
+use crate::graphql::{Payload, is_request_error};
 
 /// The response that an error is which concerns no place of a document.
 pub(super) fn of_error(error: Error) -> async_graphql::Response {

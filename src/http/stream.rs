@@ -11,8 +11,8 @@
 use std::convert::Infallible;
 use std::time::Duration;
 
+use async_graphql::Request;
 use async_graphql::parser::types::OperationType;
-use async_graphql::{Request, Response as GraphqlResponse};
 use axum::body::Body;
 use axum::extract::State;
 use axum::http::{HeaderMap, HeaderName, Method, StatusCode, Uri, header};
@@ -21,10 +21,10 @@ use futures::stream::{self, BoxStream, Stream, StreamExt};
 
 use super::negotiation::{self, MediaType};
 use super::parameters::Parameters;
-use super::response::{Payload, refuse};
+use super::response::refuse;
 use super::{Edge, graphql, viewer};
 use crate::auth::Viewer;
-use crate::graphql::{CursorPlace, Prepared};
+use crate::graphql::{Outcome, Prepared};
 
 /// What a client accepts that wants to be answered here.
 const EVENT_STREAM: &str = "text/event-stream";
@@ -76,7 +76,7 @@ fn respond(
         Ok(session) => session,
         Err(error) => return refuse(MediaType::Json, error),
     };
-    let (results, cursor) = match edge
+    let results = match edge
         .executor
         .prepare(Request::from(parameters).data(viewer))
     {
@@ -85,12 +85,10 @@ fn respond(
         }
         Ok(prepared) => begin(edge, headers, prepared),
         // What is wrong with a document is told where its results would be.
-        Err(refusal) => (stream::once(std::future::ready(refusal)).boxed(), None),
+        Err(refusal) => stream::once(std::future::ready(Outcome::from(refusal))).boxed(),
     };
     let complete = stream::once(async { "event: complete\ndata:\n\n".to_owned() });
-    let events = results
-        .map(move |result| next(&result, cursor.as_ref()))
-        .chain(complete);
+    let events = results.map(|result| next(&result)).chain(complete);
     let (stop, ended) = (edge.stop.clone(), session.ended());
     let over = async move {
         tokio::select! {
@@ -128,16 +126,12 @@ fn with_comments(
     })
 }
 
-/// Begins to execute a request; says where its results have their cursor.
-fn begin(
-    edge: &Edge,
-    headers: &HeaderMap,
-    mut prepared: Prepared,
-) -> (BoxStream<'static, GraphqlResponse>, Option<CursorPlace>) {
+/// Begins to execute a request.
+fn begin(edge: &Edge, headers: &HeaderMap, mut prepared: Prepared) -> BoxStream<'static, Outcome> {
     if prepared.kind() != OperationType::Subscription {
         let executor = edge.executor.clone();
-        let result = async move { executor.run(prepared).await };
-        return (stream::once(result).boxed(), None);
+        let result = async move { Outcome::from(executor.run(prepared).await) };
+        return stream::once(result).boxed();
     }
     let last = headers
         .get(LAST_EVENT_ID)
@@ -146,17 +140,13 @@ fn begin(
     if let Some(last) = last {
         prepared.resume(last);
     }
-    let cursor = prepared.cursor();
-    (edge.executor.follow(prepared), cursor)
+    edge.executor.follow(prepared)
 }
 
 /// The event that a result is. Its JSON has no line breaks, so that it is one line of data.
-fn next(result: &GraphqlResponse, cursor: Option<&CursorPlace>) -> String {
-    let data = serde_json::to_string(&Payload(result)).unwrap_or_else(|error| {
-        tracing::error!(error = %error, "a result could not be written as JSON");
-        r#"{"errors":[{"message":"internal error","extensions":{"code":"INTERNAL"}}]}"#.to_owned()
-    });
-    match cursor.and_then(|cursor| cursor.of(&result.data)) {
+fn next(result: &Outcome) -> String {
+    let data = result.payload().get();
+    match result.cursor() {
         Some(cursor) => format!("event: next\nid: {cursor}\ndata: {data}\n\n"),
         None => format!("event: next\ndata: {data}\n\n"),
     }

@@ -80,6 +80,11 @@ impl TestApp {
         TestServer::start(&self.database, Settings::default()).await
     }
 
+    /// The server.
+    pub(crate) const fn server(&self) -> &TestServer {
+        &self.server
+    }
+
     /// Where it is.
     pub(crate) fn address(&self) -> SocketAddr {
         self.server.address

@@ -84,6 +84,7 @@ mod history;
 
 mod path;
 
+mod alike;
 mod audience;
 mod banner;
 mod chaos;

@@ -8,15 +8,15 @@ use async_graphql::{Name, Pos, Positioned, Value, Variables};
 use super::operation::{fields, find, operations_mut};
 
 /// The fields that begin behind a cursor where one is given, and the argument that takes it.
-const RESUMABLE: [&str; 2] = ["taskEvents", "workspaceUpdates"];
-const AFTER: &str = "after";
+const RESUMABLE: [&str; 3] = ["taskEvents", "taskUpdates", "workspaceUpdates"];
+pub(super) const AFTER: &str = "after";
 
 /// The field by which a result says where it is in the event log.
 const CURSOR: &str = "cursor";
 
 /// Where the results of a subscription have their cursor.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct CursorPlace {
+pub(in crate::graphql) struct CursorPlace {
     root: Name,
     /// Of a union, each type may call it something else.
     keys: Vec<Name>,
@@ -24,7 +24,7 @@ pub struct CursorPlace {
 
 impl CursorPlace {
     /// The cursor of a result.
-    pub fn of<'a>(&self, data: &'a Value) -> Option<&'a str> {
+    pub(super) fn of<'a>(&self, data: &'a Value) -> Option<&'a str> {
         let (Value::Object(data), root) = (data, self.root.as_str()) else {
             return None;
         };

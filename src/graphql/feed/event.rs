@@ -58,7 +58,7 @@ impl TaskEventKind {
 }
 
 /// A change of a task, at its place in the one order of the event log.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(in crate::graphql) struct TaskEvent {
     kind: TaskEventKind,
     event: Arc<Event>,

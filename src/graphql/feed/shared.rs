@@ -3,9 +3,11 @@
 use std::sync::Arc;
 
 use entity::id::{IssueId, WorkspaceId};
+use tokio::task::JoinHandle;
 use tokio_util::task::TaskTracker;
 use tracing::Instrument;
 
+use super::alike::{Alike, Key};
 use super::banner::Banner;
 use super::room::Room;
 use super::transcript::Desk;
@@ -23,6 +25,8 @@ struct Things {
     // What is shared is of one log: the first number says how often it was found to be another.
     rooms: Registry<(u64, WorkspaceId), Room>,
     banners: Registry<(u64, IssueId, Sight), Banner>,
+    /// A batch is of one log by itself.
+    alike: Registry<Key, Alike>,
     desk: Desk,
     running: TaskTracker,
 }
@@ -33,6 +37,7 @@ impl Shared {
         Self(Arc::new(Things {
             rooms: Registry::default(),
             banners: Registry::default(),
+            alike: Registry::default(),
             desk: Desk::default(),
             running,
         }))
@@ -50,6 +55,11 @@ impl Shared {
         self.0.banners.share(key, Banner::default)
     }
 
+    /// What subscriptions share that are alike.
+    pub(super) fn alike(&self, key: Key) -> Arc<Alike> {
+        self.0.alike.share(key, Alike::default)
+    }
+
     /// Where transcripts are looked after.
     pub(super) fn desk(&self) -> &Desk {
         &self.0.desk
@@ -61,7 +71,15 @@ impl Shared {
         &self,
         work: impl Future<Output = Result<T>> + Send + 'static,
     ) -> Result<T> {
-        let finished = self.0.running.spawn(work.in_current_span()).await;
+        let finished = self.spawn(work).await;
         finished.map_err(|panicked| Error::Internal(anyhow::Error::new(panicked)))?
+    }
+
+    /// Does something that must get on whether or not whoever wants it does.
+    pub(super) fn spawn<T: Send + 'static>(
+        &self,
+        work: impl Future<Output = T> + Send + 'static,
+    ) -> JoinHandle<T> {
+        self.0.running.spawn(work.in_current_span())
     }
 }

@@ -1,5 +1,7 @@
 //! Following the events of tasks, with checkpoints between them.
 
+use std::sync::Arc;
+
 use entity::id::WorkspaceId;
 use futures::{Stream, StreamExt, stream};
 
@@ -7,7 +9,7 @@ use super::Item;
 use super::checkpoint::{Checkpoint, Pace, until};
 use super::event::{TaskEvent, TaskEventFilter, shown};
 use crate::error::Result;
-use crate::event::{Cursor, Follower, Sight};
+use crate::event::{Batch, Cursor, Follower, Sight};
 use crate::graphql::context::Board;
 
 /// What a subscriber to the events of tasks is told.
@@ -21,72 +23,95 @@ pub(super) enum Told {
 
 /// A subscriber to the events of tasks.
 #[derive(Debug)]
-struct Subscriber {
+pub(super) struct Subscriber {
     follower: Follower,
     sight: Sight,
     workspace_id: WorkspaceId,
     filter: TaskEventFilter,
-    pace: Pace,
-}
-
-/// The events after a cursor, or from now on.
-pub(super) async fn events(
-    board: &Board,
-    sight: Sight,
-    workspace_id: WorkspaceId,
-    filter: TaskEventFilter,
-    after: Option<Cursor>,
-) -> Result<impl Stream<Item = Item<Told>> + use<>> {
-    let follower = board.hub.follow(after).await?;
-    let subscriber = Subscriber {
-        pace: Pace::from(follower.position()),
-        follower,
-        sight,
-        workspace_id,
-        filter,
-    };
-    let told = stream::unfold(Some(subscriber), |subscriber| async move {
-        let mut subscriber = subscriber?;
-        match subscriber.next().await? {
-            Ok(told) => Some((
-                stream::iter(told.into_iter().map(Ok).collect::<Vec<_>>()),
-                Some(subscriber),
-            )),
-            // What comes next is lost: there is nothing to go on with.
-            Err(error) => Some((stream::iter(vec![Err(error)]), None)),
-        }
-    });
-    Ok(told.flatten())
+    /// Of one that is told checkpoints.
+    pace: Option<Pace>,
 }
 
 impl Subscriber {
-    /// What is told next; none when the server stops.
-    async fn next(&mut self) -> Option<Result<Vec<Told>>> {
-        loop {
-            let batch = tokio::select! {
-                batch = self.follower.next() => batch?,
-                () = until(self.pace.due()) => {
-                    let checkpoint = self.pace.checkpoint();
-                    return Some(Ok(checkpoint.map(Told::Checkpoint).into_iter().collect()));
-                }
-            };
-            let batch = match batch {
-                Ok(batch) => batch,
-                Err(error) => return Some(Err(error)),
-            };
-            let events = shown(&batch, &self.sight, self.workspace_id, &self.filter);
-            if let Some((cursor, _)) = events.last() {
-                self.pace.showed(*cursor);
-            }
-            self.pace.passed(&batch);
-            let mut told: Vec<Told> = events
-                .into_iter()
-                .map(|(_, event)| Told::Event(event))
-                .collect();
-            told.extend(self.pace.checkpoint().map(Told::Checkpoint));
-            if !told.is_empty() {
-                return Some(Ok(told));
-            }
+    /// Begins after a cursor, or from now on.
+    pub(super) async fn begin(
+        board: &Board,
+        sight: Sight,
+        workspace_id: WorkspaceId,
+        filter: TaskEventFilter,
+        after: Option<Cursor>,
+    ) -> Result<Self> {
+        Ok(Self {
+            follower: board.hub.follow(after).await?,
+            sight,
+            workspace_id,
+            filter,
+            pace: None,
+        })
+    }
+
+    /// The same, told checkpoints too.
+    pub(super) fn with_checkpoints(self) -> Self {
+        Self {
+            pace: Some(Pace::from(self.follower.position())),
+            ..self
         }
+    }
+
+    /// What it comes by: a batch, or nothing, when a checkpoint is due; none when the server stops.
+    pub(super) async fn next(&mut self) -> Option<Result<Option<Arc<Batch>>>> {
+        let due = self.pace.as_ref().and_then(Pace::due);
+        tokio::select! {
+            batch = self.follower.next() => Some(batch?.map(Some)),
+            () = until(due) => Some(Ok(None)),
+        }
+    }
+
+    /// What it is shown of a batch.
+    pub(super) fn shown(&self, batch: &Batch) -> Vec<(Cursor, TaskEvent)> {
+        shown(batch, &self.sight, self.workspace_id, &self.filter)
+    }
+
+    /// It has come by a batch, and was shown of it what has this cursor last; what it is told after that.
+    pub(super) fn passed(&mut self, batch: &Batch, shown: Option<Cursor>) -> Option<Checkpoint> {
+        let pace = self.pace.as_mut()?;
+        if let Some(cursor) = shown {
+            pace.showed(cursor);
+        }
+        pace.passed(batch);
+        pace.checkpoint()
+    }
+
+    /// The checkpoint, if it is time for one.
+    pub(super) fn checkpoint(&mut self) -> Option<Checkpoint> {
+        self.pace.as_mut()?.checkpoint()
+    }
+
+    /// All that it is told.
+    pub(super) fn into_stream(self) -> impl Stream<Item = Item<Told>> {
+        let told = stream::unfold(Some(self), |subscriber| async move {
+            let mut subscriber = subscriber?;
+            let told = match subscriber.next().await? {
+                Ok(Some(batch)) => subscriber.told(&batch),
+                Ok(None) => subscriber
+                    .checkpoint()
+                    .map(Told::Checkpoint)
+                    .into_iter()
+                    .collect(),
+                // What comes next is lost: there is nothing to go on with.
+                Err(error) => return Some((stream::iter(vec![Err(error)]), None)),
+            };
+            let told: Vec<_> = told.into_iter().map(Ok).collect();
+            Some((stream::iter(told), Some(subscriber)))
+        });
+        told.flatten()
+    }
+
+    /// What is told of a batch.
+    fn told(&mut self, batch: &Batch) -> Vec<Told> {
+        let events = self.shown(batch);
+        let checkpoint = self.passed(batch, events.last().map(|(cursor, _)| *cursor));
+        let events = events.into_iter().map(|(_, event)| Told::Event(event));
+        events.chain(checkpoint.map(Told::Checkpoint)).collect()
     }
 }

@@ -2,8 +2,8 @@
 
 use std::ops::ControlFlow;
 
+use async_graphql::Request;
 use async_graphql::parser::types::OperationType;
-use async_graphql::{Request, Response};
 use axum::extract::ws::{Message, WebSocket};
 use futures::{StreamExt, stream};
 use secrecy::SecretString;
@@ -16,8 +16,8 @@ use super::message::{ClientMessage, ServerMessage};
 use super::operations::{Operations, Said};
 use crate::auth::Viewer;
 use crate::error::Error;
+use crate::graphql::Outcome;
 use crate::http::parameters::Parameters;
-use crate::http::response::{Payload, of_error};
 use crate::http::sessions::Session;
 use crate::http::{Edge, viewer};
 
@@ -240,19 +240,19 @@ impl Conversation {
             })
         };
         if let Err(error) = permitted {
-            return self.refuse(id, &of_error(error)).await;
+            return self.refuse(id, &Outcome::from(error)).await;
         }
         let request = Request::from(parameters).data(client.viewer.clone());
         let prepared = match self.edge.executor.prepare(request) {
             Ok(prepared) => prepared,
-            Err(refusal) => return self.refuse(id, &refusal).await,
+            Err(refusal) => return self.refuse(id, &Outcome::from(refusal)).await,
         };
         let kind = prepared.kind();
         let executor = self.edge.executor.clone();
         let results = if kind == OperationType::Subscription {
             executor.follow(prepared)
         } else {
-            stream::once(async move { executor.run(prepared).await }).boxed()
+            stream::once(async move { Outcome::from(executor.run(prepared).await) }).boxed()
         };
         self.operations.begin(id, kind, results);
         ControlFlow::Continue(())
@@ -262,7 +262,7 @@ impl Conversation {
     async fn tell(&mut self, said: Said) -> Flow {
         match said {
             Said::Result(id, result) => {
-                let payload = Payload(&result);
+                let payload = result.payload();
                 self.say(&ServerMessage::Next { id: &id, payload }).await
             }
             Said::Refusal(id, refusal) => self.refuse(&id, &refusal).await,
@@ -271,8 +271,8 @@ impl Conversation {
     }
 
     /// Says why an operation is not executed.
-    async fn refuse(&mut self, id: &str, refusal: &Response) -> Flow {
-        let payload = &refusal.errors;
+    async fn refuse(&mut self, id: &str, refusal: &Outcome) -> Flow {
+        let payload = refusal.errors();
         self.say(&ServerMessage::Error { id, payload }).await
     }
 

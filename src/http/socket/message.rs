@@ -2,10 +2,10 @@
 
 use async_graphql::ServerError;
 use serde::{Deserialize, Deserializer, Serialize};
+use serde_json::value::RawValue;
 use serde_json::{Map, Value};
 
 use crate::http::parameters::{Parameters, object};
-use crate::http::response::Payload;
 
 /// What a client says.
 #[derive(Debug, Deserialize)]
@@ -69,7 +69,7 @@ pub(super) enum ServerMessage<'a> {
         payload: Option<Map<String, Value>>,
     },
     /// A result.
-    Next { id: &'a str, payload: Payload<'a> },
+    Next { id: &'a str, payload: &'a RawValue },
     /// Why there is none.
     Error {
         id: &'a str,

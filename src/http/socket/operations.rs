@@ -6,12 +6,11 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use async_graphql::Response;
 use async_graphql::parser::types::OperationType;
 use futures::stream::{AbortHandle, BoxStream, SelectAll, abortable};
 use futures::{Stream, StreamExt, stream};
 
-use crate::http::response::{has_failed, is_request_error};
+use crate::graphql::Outcome;
 
 /// The operations of a socket, by the names that the client gave them.
 #[derive(Default)]
@@ -33,9 +32,9 @@ struct Running {
 
 impl Running {
     /// Whether it could not be begun, as its first result tells.
-    fn is_refused(&self, result: &Response) -> bool {
+    fn is_refused(&self, result: &Outcome) -> bool {
         let unsubscribed = self.kind == OperationType::Subscription && !self.heard;
-        is_request_error(result) || (unsubscribed && has_failed(result))
+        result.is_request_error() || (unsubscribed && result.has_failed())
     }
 }
 
@@ -43,15 +42,15 @@ impl Running {
 struct Step {
     id: Arc<str>,
     number: u64,
-    result: Option<Response>,
+    result: Option<Outcome>,
 }
 
 /// What is to be said of an operation.
 pub(super) enum Said {
     /// It has another result.
-    Result(Arc<str>, Response),
+    Result(Arc<str>, Outcome),
     /// It could not be begun, and that is all.
-    Refusal(Arc<str>, Response),
+    Refusal(Arc<str>, Outcome),
     /// It has ended.
     End(Arc<str>),
 }
@@ -72,7 +71,7 @@ impl Operations {
         &mut self,
         id: &str,
         kind: OperationType,
-        results: impl Stream<Item = Response> + Send + 'static,
+        results: impl Stream<Item = Outcome> + Send + 'static,
     ) {
         self.begun += 1;
         let (id, number) = (Arc::<str>::from(id), self.begun);
@@ -133,11 +132,16 @@ impl Operations {
 
 #[cfg(test)]
 mod tests {
+    use async_graphql::Response;
     use futures::FutureExt;
 
     use super::*;
 
     const SUBSCRIPTION: OperationType = OperationType::Subscription;
+
+    fn result(number: i32) -> Outcome {
+        Outcome::from(Response::new(number))
+    }
 
     fn names(operations: &mut Operations, count: usize) -> Vec<String> {
         let said = (0..count).filter_map(|_| operations.next().now_or_never().flatten());
@@ -152,7 +156,7 @@ mod tests {
     #[test]
     fn an_operation_that_always_has_a_result_takes_turns_with_the_others() {
         let mut operations = Operations::default();
-        let always = || stream::repeat_with(|| Response::new(1));
+        let always = || stream::repeat_with(|| result(1));
         operations.begin("hot", SUBSCRIPTION, always());
         operations.begin("a", SUBSCRIPTION, always());
         operations.begin("b", SUBSCRIPTION, always());
@@ -169,11 +173,11 @@ mod tests {
     #[test]
     fn of_an_operation_that_was_ended_nothing_is_heard_though_its_name_comes_again() {
         let mut operations = Operations::default();
-        operations.begin("a", SUBSCRIPTION, stream::repeat_with(|| Response::new(1)));
+        operations.begin("a", SUBSCRIPTION, stream::repeat_with(|| result(1)));
         assert_eq!(names(&mut operations, 2), ["a", "a"]);
         operations.end("a");
         assert!(!operations.contains("a"));
-        operations.begin("a", SUBSCRIPTION, stream::iter([Response::new(2)]));
+        operations.begin("a", SUBSCRIPTION, stream::iter([result(2)]));
         assert_eq!(names(&mut operations, 5), ["a", "a ends"]);
         assert_eq!(operations.count(), 0);
     }

@@ -65,6 +65,10 @@ async fn a_client_that_comes_back_with_an_id_continues_behind_it() {
                 taskEvents(workspaceId: $id, after: $after) { cursor } }",
             json!({"id": id}),
         ),
+        (
+            "subscription($id: UUID!) { taskUpdates(workspaceId: $id) { ... on TaskEvent { cursor } } }",
+            json!({"id": id}),
+        ),
     ] {
         let request = reader
             .post(document, &variables)
