@@ -160,6 +160,7 @@ impl Board {
     /// Puts the next try of a task on the board, unless its issue and agent have one that waits.
     pub(super) fn put_retry(&mut self, no: usize) -> Option<usize> {
         let parent = self.tasks[no].clone();
+        let is_poisoned = parent.is_poisoned();
         if self.pending(parent.links.issue, parent.agent).is_some() {
             return None;
         }
@@ -168,7 +169,7 @@ impl Board {
             attempt: parent.attempt + 1,
             max_attempts: parent.max_attempts,
             parent: Some(no),
-            session: parent.session,
+            session: parent.session.filter(|_| !is_poisoned),
             work_dir: parent.work_dir,
             ..Task::queued(parent.agent, parent.runtime, parent.links)
         }))
