@@ -7,7 +7,8 @@ export function record() {
   const waiting = [];
   const kept = { updates: [], states: [], errors: [] };
   const keep = (list) => (value) => {
-    list.push(value);
+    // A state comes again with another reason.
+    if (list.at(-1) !== value) list.push(value);
     waiting.splice(0).forEach((wake) => wake());
   };
   return {
@@ -17,7 +18,7 @@ export function record() {
     get cursors() {
       return kept.updates.filter(({ __typename }) => __typename === 'TaskEvent').map(({ cursor }) => cursor);
     },
-    /** Waits until it is so; the time-out of the test is the limit. */
+    /** Waits until something is so that comes with an update, a state or an error; the time-out of the test is the limit. */
     async until(condition) {
       while (!condition()) await new Promise((resolve) => waiting.push(resolve));
     },

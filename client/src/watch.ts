@@ -24,9 +24,9 @@ export type TaskUpdate = Told<TaskUpdatesSubscription['taskUpdates']>;
 export interface Handlers<Update> {
   /** For each update, in order; the next one waits for the promise of this one. */
   update?: (update: Update) => unknown;
-  /** When the state is another; `error` says why it is not a better one. */
+  /** When the state is another, or its reason is: `error` says why it is not a better one. */
   state?: (state: State, error?: Error) => void;
-  /** When it is of no use to go on. */
+  /** When it is of no use to go on; without it, that is an unhandled rejection. */
   error?: (error: Error) => void;
 }
 
@@ -44,9 +44,8 @@ export class Watch<Update> implements AsyncIterable<Update> {
     const signal = AbortSignal.any([this.#closing.signal, connection.closing]);
     const steps = resume(connection, request, {
       state: (state, error) => {
-        this.error = error;
-        if (state === this.state) return;
-        this.state = state;
+        if (state === this.state && error?.message === this.error?.message) return;
+        [this.state, this.error] = [state, error];
         handlers.state?.(state, error);
       },
       position: (position) => (this.cursor = position as string | undefined),

@@ -18,12 +18,17 @@ import { logged, prune, record } from '../record.js';
 const limit = { timeout: 20_000 };
 let here;
 let server;
+const connections = [];
 
 before(async () => {
   here = await world();
   server = await serve('--listen', '127.0.0.1:0');
 });
-after(() => server.stop('SIGKILL'));
+after(async () => {
+  // Those of tests that failed would go on for ever.
+  connections.forEach((connection) => connection.close());
+  await server.stop('SIGKILL');
+});
 
 /** Each client's way to subscribe: says the results, and how to end. */
 const clients = {
@@ -41,13 +46,17 @@ const clients = {
 
 for (const [name, watch] of Object.entries(clients)) {
   for (const transport of ['ws', 'sse']) {
-    const open = () => connect({
-      url: `http://${server.address}`,
-      token: () => here.host,
-      transport,
-      webSocket: WebSocket,
-      backoff: { first: 20, longest: 200 },
-    });
+    const open = () => {
+      const connection = connect({
+        url: `http://${server.address}`,
+        token: () => here.host,
+        transport,
+        webSocket: WebSocket,
+        backoff: { first: 20, longest: 200 },
+      });
+      connections.push(connection);
+      return connection;
+    };
 
     test(`${name}, ${transport}: a subscription has each event once, across a server that is killed`, limit, async () => {
       const [connection, seen] = [open(), record()];

@@ -14,12 +14,17 @@ import { logged, prune, record } from '../record.js';
 const limit = { timeout: 20_000 };
 let here;
 let server;
+const connections = [];
 
 before(async () => {
   here = await world();
   server = await serve('--listen', '127.0.0.1:0');
 });
-after(() => server.stop('SIGKILL'));
+after(async () => {
+  // Those of tests that failed would go on for ever.
+  connections.forEach((connection) => connection.close());
+  await server.stop('SIGKILL');
+});
 
 /** Ends the server, lets something happen, and starts it again where it was. */
 async function outage(signal, meanwhile) {
@@ -28,15 +33,20 @@ async function outage(signal, meanwhile) {
   server = await serve('--listen', server.address);
 }
 
-for (const transport of ['ws', 'sse']) {
-  const open = (more) => connect({
+/** Prepares a connection that tries again soon. */
+function prepare(options) {
+  const connection = connect({
     url: `http://${server.address}`,
-    token: () => here.host,
-    transport,
     webSocket: WebSocket,
     backoff: { first: 20, longest: 200 },
-    ...more,
+    ...options,
   });
+  connections.push(connection);
+  return connection;
+}
+
+for (const transport of ['ws', 'sse']) {
+  const open = (more) => prepare({ token: () => here.host, transport, ...more });
 
   for (const signal of ['SIGKILL', 'SIGTERM']) {
     test(`${transport}: a workspace is watched across a ${signal}`, limit, async () => {
@@ -189,6 +199,25 @@ for (const transport of ['ws', 'sse']) {
     connection.close();
   });
 
+  test(`${transport}: a server that has no room is asked until it has`, limit, async () => {
+    const small = await serve('--listen', '127.0.0.1:0', '--connections-per-token', '1');
+    try {
+      const url = `http://${small.address}`;
+      const [first, second] = [open({ url }), open({ url })];
+      const [inside, outside] = [record(), record()];
+      first.watchWorkspace(here.workspaceId, inside.handlers);
+      await inside.is('live');
+      const watch = second.watchWorkspace(here.workspaceId, outside.handlers);
+      await outside.until(() => watch.error);
+      assert.equal(watch.error.code, transport === 'ws' ? 1013 : 429);
+      first.close();
+      await outside.is('live');
+      second.close();
+    } finally {
+      await small.stop('SIGKILL');
+    }
+  });
+
   test(`${transport}: what will never be had is the end`, limit, async () => {
     const connection = open();
     const seen = record();
@@ -199,7 +228,25 @@ for (const transport of ['ws', 'sse']) {
   });
 }
 
-test('ws: a server that calls the client wrong is not asked again', limit, async () => {
+test('ws: what is told again is not shown again', limit, async () => {
+  const begin = (await logged(here.workspaceId)).at(-1);
+  // Asks for everything since the beginning, wherever it was.
+  class Forgetful extends WebSocket {
+    send(message) {
+      super.send(message.replace(/"after":"\w+"/, `"after":"${begin}"`));
+    }
+  }
+  const connection = prepare({ token: here.host, transport: 'ws', webSocket: Forgetful });
+  const seen = record();
+  connection.watchTasks(here.workspaceId, { after: begin, ...seen.handlers });
+  await seen.hasEvent(await here.enqueue());
+  await outage('SIGKILL', () => here.enqueue());
+  await seen.hasEvent(await here.enqueue());
+  assert.deepEqual(seen.cursors, await logged(here.workspaceId, begin));
+  connection.close();
+});
+
+test('ws: a server that says that the client is at fault is not asked again', limit, async () => {
   const rude = (instead) => class extends WebSocket {
     send() {
       super.send(instead);
@@ -210,9 +257,7 @@ test('ws: a server that calls the client wrong is not asked again', limit, async
     [JSON.stringify({ type: 'subscribe', id: '1', payload: { query: '{ viewer { kind } }' } }), 4401],
   ];
   for (const [message, code] of cases) {
-    const connection = connect({
-      url: `http://${server.address}`, token: here.host, transport: 'ws', webSocket: rude(message),
-    });
+    const connection = prepare({ token: here.host, transport: 'ws', webSocket: rude(message) });
     await assert.rejects(connection.watchWorkspace(here.workspaceId)[Symbol.asyncIterator]().next(), (error) => {
       assert.equal(error.name, 'CallboardError');
       assert.equal(error.code, code);
