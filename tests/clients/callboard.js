@@ -28,8 +28,13 @@ export async function serve(...options) {
   return {
     address,
     databaseUrl,
-    async stop() {
-      child.kill('SIGTERM');
+    /** Sends its process a signal. */
+    signal(name) {
+      child.kill(name);
+    },
+    /** Ends it, as an operator does or as the kernel. */
+    async stop(signal = 'SIGTERM') {
+      child.kill(signal);
       await ended;
     },
   };

@@ -1,4 +1,5 @@
-// Runs the tests of this folder against one server, on the database of DATABASE_URL or on one of its own for this run.
+// Runs the tests in `test/`, here or wherever it is called from, against one server, on the database of DATABASE_URL or
+// on one of its own for this run.
 
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
@@ -15,7 +16,7 @@ try {
   server = await serve('--listen', '127.0.0.1:0', '--data-dir', dataDir);
   const tests = spawn(
     process.execPath,
-    ['--test', '--test-reporter=spec', 'test/'],
+    ['--test', '--test-reporter=spec', ...process.argv.slice(2), 'test/'],
     {
       stdio: 'inherit',
       // What the tests start or ask besides is to be on the same database.
