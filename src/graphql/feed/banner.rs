@@ -130,10 +130,13 @@ impl Subscriber {
 
     /// The banner with the cursor contained in it, read once for all who see the same.
     async fn banner(&self, cursor: event::Cursor) -> Result<(event::Cursor, Arc<Vec<row::Model>>)> {
-        let read = || issue::banner(&self.board.db, &self.viewer, self.issue_id);
-        self.banner
-            .containing(cursor, || until_answered(read))
-            .await
+        let (banner, db) = (Arc::clone(&self.banner), self.board.db.clone());
+        let (viewer, issue_id) = (self.viewer.clone(), self.issue_id);
+        let reading = async move {
+            let read = || issue::banner(&db, &viewer, issue_id);
+            banner.containing(cursor, || until_answered(read)).await
+        };
+        self.board.shared.beside(reading).await
     }
 }
 

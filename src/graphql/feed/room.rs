@@ -1,11 +1,12 @@
 //! Everyone's presence in a workspace, observed once for all who watch it.
 
 use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
 use std::time::Duration;
 
 use entity::id::{AgentId, RuntimeId, WorkspaceId};
 use entity::task_event::Kind;
-use tokio::sync::{Mutex, MutexGuard};
+use tokio::sync::Mutex;
 use tokio::time::Instant;
 
 use crate::db::until_answered;
@@ -21,11 +22,12 @@ const GRACE: Duration = Duration::from_millis(20);
 #[derive(Debug)]
 pub(super) struct Room {
     workspace_id: WorkspaceId,
-    seen: Mutex<Seen>,
+    /// Locked by tasks of its own only: a subscriber whose socket is stalled would hold up everyone.
+    seen: Mutex<Arc<Seen>>,
 }
 
 /// How everyone in it is, whoever may see them.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(super) struct Seen {
     /// What is contained in it; nothing is before the first look.
     through: Option<Cursor>,
@@ -99,45 +101,43 @@ impl Room {
 
     /// How everyone is, with a change contained in it. Of those who ask at once one observes.
     pub(super) async fn after(
-        &self,
+        self: &Arc<Self>,
         board: &Board,
         change: &Change,
-    ) -> Result<MutexGuard<'_, Seen>> {
-        let mut seen = self.seen.lock().await;
-        if seen.through >= Some(change.through()) {
-            return Ok(seen);
-        }
-        match change {
-            Change::Batch(batch) if seen.through >= Some(batch.after) => {
-                let concerned = Concerned::by(batch, self.workspace_id);
-                if !concerned.is_nobody() {
-                    seen.observe(board, concerned).await?;
-                }
+    ) -> Result<Arc<Seen>> {
+        let (room, reader, change) = (Arc::clone(self), board.clone(), change.clone());
+        let observing = async move {
+            let mut seen = room.seen.lock().await;
+            if seen.through < Some(change.through()) {
+                let known = Arc::make_mut(&mut seen);
+                known.take_in(&reader, room.workspace_id, &change).await?;
             }
-            Change::Batch(_) | Change::Anything(_) => {
-                seen.observe_everyone(board, self.workspace_id).await?;
-            }
-        }
-        seen.through = Some(change.through());
-        Ok(seen)
+            Ok(Arc::clone(&seen))
+        };
+        board.shared.beside(observing).await
     }
 
     /// How everyone is, with what time has brought about: of these agents nothing older than the moment given with each.
     pub(super) async fn since(
-        &self,
+        self: &Arc<Self>,
         board: &Board,
         due: &HashMap<AgentId, Instant>,
-    ) -> Result<MutexGuard<'_, Seen>> {
-        let mut seen = self.seen.lock().await;
-        let is_stale = |(id, due): &(&AgentId, &Instant)| {
-            seen.of(**id).is_none_or(|known| known.as_of < **due)
+    ) -> Result<Arc<Seen>> {
+        let (room, reader, due) = (Arc::clone(self), board.clone(), due.clone());
+        let observing = async move {
+            let mut seen = room.seen.lock().await;
+            let is_stale = |(id, due): &(&AgentId, &Instant)| {
+                seen.of(**id).is_none_or(|known| known.as_of < **due)
+            };
+            let agents: HashSet<AgentId> = due.iter().filter(is_stale).map(|(id, _)| *id).collect();
+            if !agents.is_empty() {
+                let runtimes = HashSet::new();
+                let concerned = Concerned { agents, runtimes };
+                Arc::make_mut(&mut seen).observe(&reader, concerned).await?;
+            }
+            Ok(Arc::clone(&seen))
         };
-        let agents: HashSet<AgentId> = due.iter().filter(is_stale).map(|(id, _)| *id).collect();
-        if !agents.is_empty() {
-            let runtimes = HashSet::new();
-            seen.observe(board, Concerned { agents, runtimes }).await?;
-        }
-        Ok(seen)
+        board.shared.beside(observing).await
     }
 }
 
@@ -157,6 +157,28 @@ impl Seen {
         let there = move |known: &Known| known.observed.runtime_id == runtime_id;
         let agents = self.agents.iter().filter(move |(_, known)| there(known));
         agents.map(|(id, _)| *id)
+    }
+
+    /// Observes what a change may have brought about.
+    async fn take_in(
+        &mut self,
+        board: &Board,
+        workspace_id: WorkspaceId,
+        change: &Change,
+    ) -> Result<()> {
+        match change {
+            Change::Batch(batch) if self.through >= Some(batch.after) => {
+                let concerned = Concerned::by(batch, workspace_id);
+                if !concerned.is_nobody() {
+                    self.observe(board, concerned).await?;
+                }
+            }
+            Change::Batch(_) | Change::Anything(_) => {
+                self.observe_everyone(board, workspace_id).await?;
+            }
+        }
+        self.through = Some(change.through());
+        Ok(())
     }
 
     async fn observe(&mut self, board: &Board, concerned: Concerned) -> Result<()> {

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use entity::id::{IssueId, WorkspaceId};
 use tokio::task::JoinHandle;
-use tokio_util::task::TaskTracker;
+use tokio_util::task::{AbortOnDropHandle, TaskTracker};
 use tracing::Instrument;
 
 use super::alike::{Alike, Key};
@@ -75,11 +75,60 @@ impl Shared {
         finished.map_err(|panicked| Error::Internal(anyhow::Error::new(panicked)))?
     }
 
+    /// Reads what others wait for too: it gets on though whoever wants it does not, as one whose socket is stalled, and is
+    /// given up with them.
+    pub(super) async fn beside<T: Send + 'static>(
+        &self,
+        reading: impl Future<Output = Result<T>> + Send + 'static,
+    ) -> Result<T> {
+        let read = AbortOnDropHandle::new(self.spawn(reading)).await;
+        read.map_err(|panicked| Error::Internal(anyhow::Error::new(panicked)))?
+    }
+
     /// Does something that must get on whether or not whoever wants it does.
     pub(super) fn spawn<T: Send + 'static>(
         &self,
         work: impl Future<Output = T> + Send + 'static,
     ) -> JoinHandle<T> {
         self.0.running.spawn(work.in_current_span())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use tokio::sync::oneshot;
+
+    use super::*;
+    use crate::event::Cursor;
+    use crate::event::shared::Latest;
+
+    #[tokio::test]
+    async fn a_reading_gets_on_though_whoever_began_it_is_stalled() {
+        let shared = Shared::new(TaskTracker::new());
+        let latest = Arc::new(Latest::default());
+        let (answer, answered) = oneshot::channel();
+        let first = Arc::clone(&latest);
+        let stalled = shared.beside(async move {
+            let read = || async {
+                answered
+                    .await
+                    .map_err(|error| Error::Internal(error.into()))
+            };
+            first.containing(Cursor(1), read).await
+        });
+        let mut stalled = Box::pin(stalled);
+        // It has begun, and is not polled any more.
+        assert!(futures::poll!(&mut stalled).is_pending());
+        tokio::task::yield_now().await;
+        answer.send(7).unwrap();
+        let other = shared.beside(async move {
+            latest
+                .containing(Cursor(1), || async { Ok::<_, Error>(8) })
+                .await
+        });
+        let read = tokio::time::timeout(Duration::from_secs(20), other).await;
+        assert_eq!(*read.expect("an answer").unwrap().1, 7);
     }
 }
