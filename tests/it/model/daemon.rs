@@ -104,16 +104,16 @@ impl Board {
         max: usize,
         request: Option<usize>,
     ) -> Outcome {
-        // Those of another daemon are left out of the first and refuse the second.
+        // A claim that names another daemon's is refused whole.
         let daemon = self.runtimes[self.slots[slots[0]]].daemon;
         let daemon = if aim.stranger { 1 - daemon } else { daemon };
         let own = |no: &usize| !self.runtimes[*no].removed && self.runtimes[*no].daemon == daemon;
         let asked: Vec<usize> = slots.iter().map(|slot| self.slots[*slot]).collect();
         let theirs: Vec<usize> = asked.iter().copied().filter(own).collect();
-        self.requeue_expired(&theirs);
         if theirs.len() < asked.len() {
             return Err("NOT_FOUND");
         }
+        self.requeue_expired(&theirs);
         let given_before = self.best_first(|task| {
             request.is_some()
                 && task.request == request
