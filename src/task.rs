@@ -188,21 +188,21 @@ pub async fn active(
         .await?)
 }
 
-/// Queued, dispatched or running, by way of the index of this name.
+/// Queued, dispatched or running; in literals, because a generic plan cannot match a parameter with the condition of a
+/// partial index.
+const ACTIVE: &str = r#""agent_task_queue"."status" in ('queued', 'dispatched', 'running')"#;
+
+/// Queued, dispatched or running.
+pub(crate) fn is_active() -> Expr {
+    Expr::cust(ACTIVE)
+}
+
+/// The same, by way of the index of this name.
 pub(crate) fn active_by(index: &str) -> Expr {
-    by_index(
-        index,
-        r#""agent_task_queue"."status" in ('queued', 'dispatched', 'running')"#,
-    )
+    by_index(index, ACTIVE)
 }
 
 /// A condition on the status that leads to the index of this name.
 fn by_index(name: &str, condition: &str) -> Expr {
     Expr::cust(format!("by_index('{name}', {condition})"))
-}
-
-/// Queued, dispatched or running; in literals, because a generic plan cannot match a parameter with the condition of
-/// a partial index.
-pub(crate) fn is_active() -> Expr {
-    Expr::cust(r#""agent_task_queue"."status" in ('queued', 'dispatched', 'running')"#)
 }

@@ -20,7 +20,7 @@ pub(super) async fn requeue_expired(
     runtimes: &[RuntimeId],
 ) -> Result<()> {
     let txn = writer.begin().await?;
-    let agents = agents_with_expired(&*txn, daemon, runtimes, settings.requeue_batch).await?;
+    let agents = agents_with_expired(&txn, daemon, settings, runtimes).await?;
     lock::agents(&txn, &agents).await?;
     requeue(&txn, daemon, settings, runtimes, &agents).await?;
     txn.commit().await
@@ -28,16 +28,13 @@ pub(super) async fn requeue_expired(
 
 /// The agents of the oldest expired leases.
 async fn agents_with_expired(
-    db: &impl ConnectionTrait,
+    txn: &DatabaseTransaction,
     daemon: &Daemon,
+    settings: &Settings,
     runtimes: &[RuntimeId],
-    leases: i64,
 ) -> Result<Vec<AgentId>> {
-    let (workspace_id, daemon_id, runtimes) = (
-        daemon.workspace_id,
-        daemon.daemon_id.clone(),
-        uuids(runtimes),
-    );
+    let (workspace_id, daemon_id) = (daemon.workspace_id, daemon.daemon_id.clone());
+    let (runtimes, batch) = (uuids(runtimes), settings.requeue_batch);
     let statement: Statement = raw_sql!(
         Postgres,
         r#"select distinct agent_id from (
@@ -48,10 +45,10 @@ async fn agents_with_expired(
                    and runtime.daemon_id = {daemon_id}
                    and by_index('held_by_runtime', task.status in ('dispatched', 'running'))
                    and task.status = 'dispatched' and task.claim_expires_at < now()
-               order by task.claim_expires_at limit {leases}
+               order by task.claim_expires_at limit {batch}
            ) as expired"#
     );
-    lock::ids(db, statement).await
+    lock::ids(txn, statement).await
 }
 
 /// Requeues the expired leases of agents that this transaction has locked. MATERIALIZED, because a plain sub-select may be
