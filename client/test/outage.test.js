@@ -92,6 +92,28 @@ for (const transport of ['ws', 'sse']) {
     connection.close();
   });
 
+  test(`${transport}: who missed only what does not concern them is live again at once`, limit, async () => {
+    const [connection, elsewhere] = [open(), await world()];
+    const [all, tasks] = [record(), record()];
+    const watches = [
+      connection.watchWorkspace(here.workspaceId, all.handlers),
+      connection.watchTasks(here.workspaceId, tasks.handlers),
+    ];
+    await Promise.all([all.is('live'), tasks.is('live')]);
+    await outage('SIGKILL', async () => {
+      await Promise.all([all.is('offline'), tasks.is('offline')]);
+      await elsewhere.enqueue();
+    });
+    await Promise.all([all.is('catching-up'), tasks.is('catching-up')]);
+    const began = Date.now();
+    await Promise.all([all.is('live'), tasks.is('live')]);
+    // The next of the checkpoints that come now and then would be later.
+    assert.ok(Date.now() - began < 9000);
+    const [last] = (await logged(elsewhere.workspaceId)).slice(-1);
+    watches.forEach((watch) => assert.ok(watch.cursor >= last));
+    connection.close();
+  });
+
   test(`${transport}: a token that is revoked is replaced`, limit, async () => {
     const name = randomUUID();
     const tokens = [await here.token('--name', name)];

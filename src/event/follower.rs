@@ -48,16 +48,16 @@ impl Follower {
 
     /// The next stretch of the log; none when the server stops. Waits, and does not fail, while the database is away. Fails
     /// where the log has lost what comes next.
+    ///
+    /// Who was behind comes by a batch that says that there is no more when it has caught up, though there be nothing in it.
     pub async fn next(&mut self) -> Option<Result<Arc<Batch>>> {
         loop {
             if self.behind {
                 match read(&self.db, self.position).await {
                     Ok(batch) => {
                         self.behind = batch.more;
-                        if batch.through > self.position {
-                            self.position = batch.through;
-                            return Some(Ok(Arc::new(batch)));
-                        }
+                        self.position = batch.through;
+                        return Some(Ok(Arc::new(batch)));
                     }
                     Err(Error::CursorExpired) => return Some(Err(Error::CursorExpired)),
                     Err(error) => {
