@@ -14,7 +14,7 @@ use crate::doorbell::Doorbell;
 use crate::event::hub::Hub;
 use crate::graphql::context::Board;
 use crate::graphql::{Executor, Shared};
-use crate::http::{self, BoundedListener, Edge, Quota, Sessions};
+use crate::http::{self, Edge, Quota, Sessions};
 use crate::settings::Settings;
 
 /// How long requests under way may take to finish when the server stops.
@@ -136,7 +136,7 @@ impl App {
             tracker: requests.clone(),
             stop: stop.clone(),
         };
-        let served = serve(listener, edge, stop).await;
+        serve(listener, edge, stop).await;
 
         requests.close();
         // A database that has fallen silent would be waited for without end: closing waits for every connection in use.
@@ -154,24 +154,20 @@ impl App {
                 "the database did not answer in time; leaving its connections to break"
             ),
         }
-        served
+        Ok(())
     }
 }
 
 /// Serves requests until told to stop and for [`DRAIN_TIMEOUT`] beyond.
-async fn serve(listener: TcpListener, edge: Edge, stop: CancellationToken) -> anyhow::Result<()> {
-    let listener = BoundedListener::new(listener, edge.bounds.write_timeout);
-    let serving = axum::serve(listener, http::router(edge))
-        .with_graceful_shutdown(stop.clone().cancelled_owned());
+async fn serve(listener: TcpListener, edge: Edge, stop: CancellationToken) {
+    let bounds = edge.bounds.clone();
+    let serving = http::serve(listener, http::router(edge), &bounds, stop.clone());
     let overdue = async {
         stop.cancelled().await;
         tokio::time::sleep(DRAIN_TIMEOUT).await;
     };
     tokio::select! {
-        served = serving => Ok(served?),
-        () = overdue => {
-            tracing::warn!("some requests did not finish in time");
-            Ok(())
-        }
+        () = serving => {}
+        () = overdue => tracing::warn!("some requests did not finish in time"),
     }
 }

@@ -7,6 +7,7 @@
 mod cursor;
 mod follower;
 pub mod hub;
+mod parcel;
 mod reach;
 pub mod shared;
 mod sight;
@@ -98,6 +99,16 @@ impl Batch {
             events: Vec::new(),
             more: false,
             held_back: false,
+        }
+    }
+
+    /// What of it happened after a cursor within it.
+    fn behind(&self, after: Cursor) -> Self {
+        let events = self.events.iter().filter(|event| event.cursor() > after);
+        Self {
+            after,
+            events: events.map(Arc::clone).collect(),
+            ..*self
         }
     }
 

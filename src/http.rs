@@ -30,7 +30,7 @@ use crate::graphql::Executor;
 use crate::graphql::context::Board;
 use crate::settings;
 
-pub(crate) use listener::BoundedListener;
+pub(crate) use listener::serve;
 pub(crate) use quota::Quota;
 pub(crate) use sessions::Sessions;
 

@@ -52,6 +52,9 @@ pub struct Edge {
     pub ping_interval: Duration,
     /// How long a client may take to accept the next bytes that are sent to it.
     pub write_timeout: Duration,
+    /// How long the headers of a request may take to arrive, from when its connection was made or is free again. Proxies that
+    /// keep connections for later are to let go of them before.
+    pub header_timeout: Duration,
     /// How long the body of a request may take to arrive.
     pub body_timeout: Duration,
 }
@@ -65,6 +68,7 @@ impl Default for Edge {
             init_timeout: Duration::from_secs(10),
             ping_interval: Duration::from_secs(20),
             write_timeout: Duration::from_secs(15),
+            header_timeout: Duration::from_secs(75),
             body_timeout: Duration::from_secs(30),
         }
     }

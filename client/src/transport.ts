@@ -101,7 +101,13 @@ async function fetchUnlessSilent(url: string, init: RequestInit, silence: number
   }
 }
 
-/** The results of one subscription on one connection; throws what ends it. What has come is taken before the end is. */
+/** How many results wait to be taken at most. */
+const WAITING = 1000;
+
+/**
+ * The results of one subscription on one connection; throws what ends it. What has come is taken before the end is. Where
+ * too much waits to be taken, that is an end too: whoever resumes gets the rest when they have taken it.
+ */
 export async function* results(transport: Transport, request: Request, signal: AbortSignal): AsyncGenerator<Result> {
   const arrived: Result[] = [];
   let end: { error: unknown } | undefined;
@@ -112,8 +118,12 @@ export async function* results(transport: Transport, request: Request, signal: A
   };
   const unsubscribe = transport.subscribe(request, {
     next: (result) => {
+      if (end) return;
       arrived.push(result);
       wake();
+      if (arrived.length < WAITING) return;
+      finish(new Error(`${WAITING} results wait to be taken`));
+      unsubscribe();
     },
     error: finish,
     complete: () => finish(new Error('the server has ended the subscription')),

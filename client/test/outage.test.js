@@ -5,11 +5,12 @@ import { randomUUID } from 'node:crypto';
 import { after, before, test } from 'node:test';
 
 import { connect } from 'callboard-client';
+import { callboardForwarder } from 'callboard-client/urql';
 import { WebSocket } from 'ws';
 
 import { command, serve } from '../../tests/clients/callboard.js';
 import { world } from '../../tests/clients/world.js';
-import { logged, prune, record } from '../record.js';
+import { logged, prune, record, sql } from '../record.js';
 
 const limit = { timeout: 20_000 };
 let here;
@@ -89,6 +90,27 @@ for (const transport of ['ws', 'sse']) {
     const all = await logged(here.workspaceId, begin);
     assert.equal(all.length, 2);
     assert.deepEqual(seen.cursors, all.slice(1));
+    connection.close();
+  });
+
+  test(`${transport}: who missed only what does not concern them is live again at once`, limit, async () => {
+    const [connection, elsewhere] = [open(), await world()];
+    const [all, tasks] = [record(), record()];
+    const watches = [
+      connection.watchWorkspace(here.workspaceId, all.handlers),
+      connection.watchTasks(here.workspaceId, tasks.handlers),
+    ];
+    await Promise.all([all.is('live'), tasks.is('live')]);
+    await outage('SIGKILL', async () => {
+      await Promise.all([all.is('offline'), tasks.is('offline')]);
+      await elsewhere.enqueue();
+    });
+    const began = Date.now();
+    await Promise.all([all.is('live'), tasks.is('live')]);
+    // The next of the checkpoints that come now and then would be later.
+    assert.ok(Date.now() - began < 9000);
+    const [last] = (await logged(elsewhere.workspaceId)).slice(-1);
+    watches.forEach((watch) => assert.ok(watch.cursor >= last));
     connection.close();
   });
 
@@ -226,6 +248,83 @@ for (const transport of ['ws', 'sse']) {
     assert.equal(seen.errors[0].code, 'NOT_FOUND');
     connection.close();
   });
+}
+
+for (const transport of ['ws', 'sse']) {
+  test(`${transport}: a transcript goes on behind the line that was told last`, limit, async () => {
+    const asked = [];
+    class Overheard extends WebSocket {
+      send(message) {
+        asked.push(message);
+        super.send(message);
+      }
+    }
+    const connection = prepare({ token: here.host, transport, webSocket: Overheard });
+    const taskId = await here.enqueue();
+    await say(taskId, 1, 2);
+    const seen = record();
+    const query = `subscription($id: UUID!, $afterSeq: Int! = 0) {
+      taskMessages(taskId: $id, afterSeq: $afterSeq) { seq } }`;
+    callboardForwarder(connection)({ query, variables: { id: taskId } }).subscribe({
+      next: ({ data }) => seen.handlers.update(data.taskMessages.seq),
+      error: seen.handlers.error,
+      complete() {},
+    });
+    await seen.until(() => seen.updates.length === 2);
+    await outage('SIGKILL', () => say(taskId, 3, 4));
+    await seen.until(() => seen.updates.length >= 4);
+    await say(taskId, 5, 5);
+    await seen.until(() => seen.updates.at(-1) === 5);
+    assert.deepEqual(seen.updates, [1, 2, 3, 4, 5]);
+    // What is told again would not be shown again; it is not even asked for.
+    if (transport === 'ws') assert.match(asked.findLast((message) => message.includes('afterSeq')), /"afterSeq":2\b/);
+    assert.deepEqual(seen.errors, []);
+    connection.close();
+  });
+}
+
+for (const transport of ['ws', 'sse']) {
+  test(`${transport}: who is slower than the stream has no more than so much waiting, and lacks nothing`, limit, async () => {
+    const connection = prepare({ token: here.host, transport });
+    const seen = record();
+    let proceed;
+    const gate = new Promise((resolve) => (proceed = resolve));
+    const begin = (await logged(here.workspaceId)).at(-1);
+    await here.enqueue();
+    await sql(
+      `insert into agent_task_queue (agent_id, runtime_id, issue_id)
+       select id, runtime_id, gen_random_uuid() from agent, generate_series(1, 2500) where id = $1`,
+      [here.agentId],
+    );
+    connection.watchTasks(here.workspaceId, {
+      after: begin,
+      ...seen.handlers,
+      async update(update) {
+        seen.handlers.update(update);
+        await gate;
+      },
+    });
+    await seen.until(() => seen.updates.length > 0);
+    // In the time in which another comes by everything.
+    const quick = record();
+    connection.watchTasks(here.workspaceId, { after: begin, ...quick.handlers });
+    const all = await logged(here.workspaceId, begin);
+    await quick.until(() => quick.cursors.length === all.length);
+    proceed();
+    await seen.until(() => seen.cursors.length === all.length);
+    assert.deepEqual(seen.cursors, all);
+    assert.ok(seen.states.includes('stale'));
+    connection.close();
+  });
+}
+
+/** Lets a daemon say lines of a transcript. */
+async function say(taskId, from, to) {
+  await sql(
+    `insert into task_message (task_id, seq, type, content)
+     select $1, seq, 'text', 'line ' || seq from generate_series($2::int, $3::int) as seq`,
+    [taskId, from, to],
+  );
 }
 
 test('ws: what is told again is not shown again', limit, async () => {

@@ -6,6 +6,7 @@ use sea_orm::DatabaseConnection;
 use tokio::sync::broadcast::{self, error::RecvError};
 
 use super::hub::{Heard, Hub, RETRY_INTERVAL};
+use super::parcel::Parcel;
 use super::{Batch, Cursor, read};
 use crate::error::{Error, Result};
 
@@ -48,16 +49,16 @@ impl Follower {
 
     /// The next stretch of the log; none when the server stops. Waits, and does not fail, while the database is away. Fails
     /// where the log has lost what comes next.
+    ///
+    /// Who was behind comes by a batch that says that there is no more when it has caught up, though there be nothing in it.
     pub async fn next(&mut self) -> Option<Result<Arc<Batch>>> {
         loop {
             if self.behind {
                 match read(&self.db, self.position).await {
                     Ok(batch) => {
                         self.behind = batch.more;
-                        if batch.through > self.position {
-                            self.position = batch.through;
-                            return Some(Ok(Arc::new(batch)));
-                        }
+                        self.position = batch.through;
+                        return Some(Ok(Arc::new(batch)));
                     }
                     Err(Error::CursorExpired) => return Some(Err(Error::CursorExpired)),
                     Err(error) => {
@@ -68,12 +69,15 @@ impl Follower {
                 continue;
             }
             match self.heard.recv().await {
-                Ok(Heard::Batch(batch)) if batch.through <= self.position => {}
-                Ok(Heard::Batch(batch)) if batch.after <= self.position => {
-                    let seen = std::mem::replace(&mut self.position, batch.through);
-                    return Some(Ok(unseen(batch, seen)));
-                }
-                Ok(Heard::Batch(_)) | Err(RecvError::Lagged(_)) => self.behind = true,
+                Ok(Heard::Batch(parcel)) if parcel.through <= self.position => {}
+                Ok(Heard::Batch(parcel)) => match take(&parcel, self.position) {
+                    Some(batch) => {
+                        let seen = std::mem::replace(&mut self.position, batch.through);
+                        return Some(Ok(unseen(batch, seen)));
+                    }
+                    None => self.behind = true,
+                },
+                Err(RecvError::Lagged(_)) => self.behind = true,
                 Ok(Heard::Break) => return Some(Err(Error::CursorExpired)),
                 Err(RecvError::Closed) => return None,
             }
@@ -81,17 +85,17 @@ impl Follower {
     }
 }
 
+/// The batch of a parcel, unless there is a gap before it or it was emptied: then what is missing has to be found out.
+fn take(parcel: &Parcel, position: Cursor) -> Option<Arc<Batch>> {
+    (parcel.after <= position).then(|| parcel.open()).flatten()
+}
+
 /// The batch without what was seen before.
 fn unseen(batch: Arc<Batch>, seen: Cursor) -> Arc<Batch> {
     if batch.after == seen {
         return batch;
     }
-    let events = batch.events.iter().filter(|event| event.cursor() > seen);
-    Arc::new(Batch {
-        after: seen,
-        events: events.map(Arc::clone).collect(),
-        ..*batch
-    })
+    Arc::new(batch.behind(seen))
 }
 
 /// What a watcher comes by.
@@ -142,17 +146,25 @@ impl Watcher {
     pub async fn next(&mut self) -> Option<Change> {
         loop {
             match self.heard.recv().await {
-                Ok(Heard::Batch(batch)) if batch.through <= self.position => {}
-                Ok(Heard::Batch(batch)) if batch.after <= self.position => {
-                    self.position = batch.through;
-                    return Some(Change::Batch(batch));
+                Ok(Heard::Batch(parcel)) if parcel.through <= self.position => {}
+                Ok(Heard::Batch(parcel)) => {
+                    return Some(match take(&parcel, self.position) {
+                        Some(batch) => {
+                            self.position = batch.through;
+                            Change::Batch(batch)
+                        }
+                        None => self.anything(),
+                    });
                 }
-                Ok(Heard::Batch(_) | Heard::Break) | Err(RecvError::Lagged(_)) => {
-                    self.position = self.hub.read_through().unwrap_or(self.position);
-                    return Some(Change::Anything(self.position));
-                }
+                Ok(Heard::Break) | Err(RecvError::Lagged(_)) => return Some(self.anything()),
                 Err(RecvError::Closed) => return None,
             }
         }
+    }
+
+    /// It has missed something: from here on it goes by what the hub has read.
+    fn anything(&mut self) -> Change {
+        self.position = self.hub.read_through().unwrap_or(self.position);
+        Change::Anything(self.position)
     }
 }

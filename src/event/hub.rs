@@ -2,22 +2,28 @@
 //!
 //! After each ring the hub reads the log once, whatever the number of subscribers, and hands them the batch. A
 //! subscriber is bounded: one that falls behind, joins late or finds a gap reads the log itself, from its own cursor,
-//! until it has caught up. So nothing here can lose an event, and nothing has to be kept for anyone.
+//! until it has caught up. So nothing here can lose an event, and nothing has to be kept for anyone: what waits for those
+//! who are late is bounded by its number and by its size.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use sea_orm::DatabaseConnection;
 use tokio::sync::{broadcast, watch};
 use tokio_util::sync::CancellationToken;
 
+use super::parcel::{Parcel, Parcels};
 use super::{Batch, Cursor, Follower, Watcher, check_cursor, mend, read, tip};
 use crate::doorbell::Doorbell;
 use crate::error::{Error, Result};
 
 /// How many batches a subscriber may lag behind before it reads the log itself.
 const BUFFERED_BATCHES: usize = 256;
+
+/// About how many bytes of events wait for those who are late, besides the batch that was read last. Who is later reads the
+/// log itself.
+pub const BUFFERED_BYTES: usize = 16 * 1024 * 1024;
 
 /// How long a lost ring may go unnoticed.
 const POLL_INTERVAL: Duration = Duration::from_secs(1);
@@ -33,7 +39,7 @@ pub(super) const RETRY_INTERVAL: Duration = Duration::from_millis(500);
 #[derive(Clone, Debug)]
 pub(super) enum Heard {
     /// This happened.
-    Batch(Arc<Batch>),
+    Batch(Arc<Parcel>),
     /// The log is not the one that it was: it was taken back, or has been dropped faster than it was read.
     Break,
 }
@@ -43,6 +49,8 @@ pub(super) enum Heard {
 pub struct Hub {
     db: DatabaseConnection,
     heard: broadcast::Sender<Heard>,
+    /// What has been handed out and not been taken by everyone.
+    parcels: Arc<Mutex<Parcels>>,
     /// How far the hub has read; none before its first look.
     position: watch::Sender<Option<Cursor>>,
     /// Marked as changed by each look, whether or not there was something to read.
@@ -60,6 +68,7 @@ impl Hub {
         Self {
             db,
             heard,
+            parcels: Arc::default(),
             position,
             looks,
             breaks: Arc::default(),
@@ -93,7 +102,7 @@ impl Hub {
         let Some(after) = self.read_through() else {
             let now = self.begin().await?;
             // Who has caught up before this, and waits, may lack what happened in between.
-            self.hand_out(Heard::Batch(Arc::new(Batch::none_at(now))));
+            self.hand_out_batch(Batch::none_at(now));
             return Ok(Duration::ZERO);
         };
         let batch = match read(&self.db, after).await {
@@ -113,7 +122,7 @@ impl Hub {
         };
         if batch.through > after {
             self.position.send_replace(Some(batch.through));
-            self.hand_out(Heard::Batch(Arc::new(batch)));
+            self.hand_out_batch(batch);
         }
         Ok(pause)
     }
@@ -131,6 +140,13 @@ impl Hub {
         let now = tip(&self.db).await?;
         self.position.send_replace(Some(now));
         Ok(now)
+    }
+
+    fn hand_out_batch(&self, batch: Batch) {
+        let mut parcels = self.parcels.lock().unwrap_or_else(PoisonError::into_inner);
+        let parcel = parcels.send(batch, BUFFERED_BYTES);
+        drop(parcels);
+        self.hand_out(Heard::Batch(parcel));
     }
 
     fn hand_out(&self, heard: Heard) {
@@ -173,6 +189,12 @@ impl Hub {
     /// nothing of what came after it.
     pub fn breaks(&self) -> u64 {
         self.breaks.load(Ordering::Relaxed)
+    }
+
+    /// About how many bytes of events wait for those who are late.
+    pub fn buffered_bytes(&self) -> usize {
+        let parcels = self.parcels.lock().unwrap_or_else(PoisonError::into_inner);
+        parcels.bytes()
     }
 
     /// How far the hub has read; none before its first look.

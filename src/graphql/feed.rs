@@ -87,7 +87,7 @@ impl FeedSubscription {
     }
 
     /// The same as `taskEvents`, with a checkpoint now and then while events pass by that the filter leaves out or that the
-    /// viewer may not see. Whoever resumes from the last cursor of either kind neither waits nor has their cursor expire
+    /// viewer may not see, and one where `after` has been caught up with. Whoever resumes from the last cursor of either kind neither waits nor has their cursor expire
     /// because nothing happened that concerns them.
     async fn task_updates(
         &self,

@@ -27,8 +27,8 @@ pub(super) async fn post(State(edge): State<Edge>, headers: HeaderMap, body: Bod
     let Some(media) = MediaType::accepted(&headers) else {
         return not_acceptable();
     };
-    if !negotiation::is_json(&headers) {
-        return unsupported(media);
+    if let Err(refusal) = check_body(media, &headers) {
+        return refusal;
     }
     // Who it is comes first: nobody's body is read otherwise.
     let viewer = match viewer::requester(&edge, &headers).await {
@@ -112,10 +112,27 @@ pub(super) fn only_by_post(media: MediaType) -> Response {
     response
 }
 
-/// Refuses a body that is not JSON.
-pub(super) fn unsupported(media: MediaType) -> Response {
-    let error = Error::bad_input("Content-Type", "must be application/json, in UTF-8");
-    refuse_with(StatusCode::UNSUPPORTED_MEDIA_TYPE, media, error)
+/// Refuses a body that is not JSON, or is compressed.
+#[expect(
+    clippy::result_large_err,
+    reason = "the refusal is the answer, once in a request"
+)]
+pub(super) fn check_body(media: MediaType, headers: &HeaderMap) -> Result<(), Response> {
+    let unsupported = |error: Error| refuse_with(StatusCode::UNSUPPORTED_MEDIA_TYPE, media, error);
+    if !negotiation::is_json(headers) {
+        let error = Error::bad_input("Content-Type", "must be application/json, in UTF-8");
+        return Err(unsupported(error));
+    }
+    if !negotiation::is_identity(headers) {
+        let mut response = unsupported(Error::bad_input("Content-Encoding", "must be identity"));
+        let identity = HeaderValue::from_static("identity");
+        // That it is the encoding that is wrong, and not the type.
+        let _before = response
+            .headers_mut()
+            .insert(header::ACCEPT_ENCODING, identity);
+        return Err(response);
+    }
+    Ok(())
 }
 
 /// Refuses a client that would not understand the answer.

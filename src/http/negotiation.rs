@@ -66,6 +66,16 @@ pub(super) fn is_json(headers: &HeaderMap) -> bool {
     content_type.is_some_and(|mime| mime.essence_str() == "application/json" && is_utf8(&mime))
 }
 
+/// Whether the body is as it is, and not compressed in a way that would have to be undone first.
+pub(super) fn is_identity(headers: &HeaderMap) -> bool {
+    headers
+        .get_all(header::CONTENT_ENCODING)
+        .iter()
+        .flat_map(|value| value.as_bytes().split(|byte| *byte == b','))
+        .map(<[u8]>::trim_ascii)
+        .all(|coding| coding.is_empty() || coding.eq_ignore_ascii_case(b"identity"))
+}
+
 /// The media ranges of `Accept`; what cannot be read of it is as good as not there.
 fn ranges(headers: &HeaderMap) -> Vec<Mime> {
     headers

@@ -37,8 +37,8 @@ pub(super) async fn post(State(edge): State<Edge>, headers: HeaderMap, body: Bod
     if !negotiation::accepts(&headers, EVENT_STREAM) {
         return not_acceptable();
     }
-    if !negotiation::is_json(&headers) {
-        return graphql::unsupported(MediaType::Json);
+    if let Err(refusal) = graphql::check_body(MediaType::Json, &headers) {
+        return refusal;
     }
     let viewer = match viewer::requester(&edge, &headers).await {
         Ok(viewer) => viewer,

@@ -46,6 +46,7 @@ mod agent;
 
 mod cancel;
 
+mod late;
 mod lease;
 
 mod lifecycle;

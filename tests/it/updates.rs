@@ -1,5 +1,7 @@
 //! A workspace as it is followed whole: a snapshot, then every change, and a new snapshot where sight changes.
 
+use std::time::{Duration, Instant};
+
 use entity::id::{AgentId, TaskId};
 use entity::member::Role;
 use serde_json::{Value, json};
@@ -265,6 +267,37 @@ async fn a_filter_moves_the_cursor_past_what_it_leaves_out() {
     let event = updates.next().await["taskUpdates"].clone();
     assert_eq!(event["task"]["id"], json!(task.0));
     assert!(checkpoint["cursor"].as_str() < event["cursor"].as_str());
+}
+
+#[tokio::test]
+async fn who_resumes_is_told_at_once_when_they_have_caught_up_with_what_does_not_concern_them() {
+    let app = TestApp::start().await;
+    let (world, elsewhere) = (World::new(&app).await, World::new(&app).await);
+    let (agent, stranger) = (world.agent(1).await, elsewhere.agent(1).await);
+    let start = world.cursor().await;
+    world.enqueue(agent, json!({})).await;
+    // A few, and a page to the last: that it was the last takes one more look.
+    for (more, all) in [(1, 2), (998, 1000)] {
+        app.database
+            .put_many(stranger, elsewhere.runtime_id, more)
+            .await;
+        assert_eq!(app.database.log(&start).await.len(), all);
+        let come = elsewhere.cursor().await;
+        let began = Instant::now();
+        let mut updates = world.updates(&world.host, Some(&start)).await;
+        updates.until("QUEUED").await;
+        assert_eq!(updates.expect("Checkpoint").await["cursor"], json!(come));
+
+        let document = "subscription($id: UUID!, $after: Cursor) { taskUpdates(workspaceId: $id, after: $after) {
+            __typename ... on TaskEvent { cursor } ... on Checkpoint { cursor } } }";
+        let variables = json!({"id": world.workspace_id.0, "after": start});
+        let mut updates = world.host.subscribe(document, variables).await;
+        updates.next().await;
+        let checkpoint = json!({"__typename": "Checkpoint", "cursor": come});
+        assert_eq!(updates.next().await["taskUpdates"], checkpoint);
+        // The next of those that come now and then would be later.
+        assert!(began.elapsed() < Duration::from_secs(9), "{all}");
+    }
 }
 
 async fn set_visibility(app: &TestApp, agent: AgentId, visibility: &str) {

@@ -15,7 +15,8 @@ const INTERVAL: Duration = Duration::from_secs(10);
 const EVENTS: usize = 1000;
 
 /// Up to where a subscription has come, though there was nothing to show of it. Whoever keeps it and resumes from it neither
-/// waits while what does not concern them is read again, nor is told that it has expired.
+/// waits while what does not concern them is read again, nor is told that it has expired. It comes now and then, and to
+/// those who resumed as soon as they have caught up, unless what they were shown last says so already.
 #[derive(Clone, Copy, Debug, SimpleObject)]
 pub(super) struct Checkpoint {
     /// Give it as `after` to continue behind it.
@@ -41,6 +42,19 @@ pub(super) struct Pace {
     position: event::Cursor,
     /// How many events have passed it by meanwhile.
     passed: usize,
+    /// Whether it is to be told at once when it has caught up.
+    course: Course,
+}
+
+/// Where a subscriber is on its way to the end of the log.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Course {
+    /// It resumed, and reads what it missed.
+    CatchingUp,
+    /// It has come to the end, and has not been told.
+    CaughtUp,
+    /// It goes along with what happens.
+    InStep,
 }
 
 impl Pace {
@@ -51,6 +65,15 @@ impl Pace {
             at: Instant::now(),
             position: told,
             passed: 0,
+            course: Course::InStep,
+        }
+    }
+
+    /// The pace of a subscriber that resumes, and wants to know when it has missed nothing any more.
+    pub(super) fn resumed(told: event::Cursor) -> Self {
+        Self {
+            course: Course::CatchingUp,
+            ..Self::from(told)
         }
     }
 
@@ -58,6 +81,7 @@ impl Pace {
     pub(super) fn showed(&mut self, cursor: event::Cursor) {
         *self = Self {
             position: self.position.max(cursor),
+            course: self.course,
             ..Self::from(cursor)
         };
     }
@@ -67,15 +91,19 @@ impl Pace {
         self.position = batch.through;
         let unseen = |event: &&std::sync::Arc<event::Event>| event.cursor() > self.told;
         self.passed += batch.events.iter().filter(unseen).count();
+        if self.course == Course::CatchingUp && !batch.more {
+            self.course = Course::CaughtUp;
+        }
+        // Where the last event was shown, that has told everything.
+        if self.course == Course::CaughtUp && self.position <= self.told {
+            self.course = Course::InStep;
+        }
     }
 
     /// When to tell it; none while there is nothing to tell.
     pub(super) fn due(&self) -> Option<Instant> {
-        let wait = if self.passed < EVENTS {
-            INTERVAL
-        } else {
-            Duration::ZERO
-        };
+        let at_once = self.passed >= EVENTS || self.course == Course::CaughtUp;
+        let wait = if at_once { Duration::ZERO } else { INTERVAL };
         (self.position > self.told).then(|| self.at + wait)
     }
 
@@ -83,6 +111,9 @@ impl Pace {
     pub(super) fn checkpoint(&mut self) -> Option<Checkpoint> {
         self.due().filter(|due| *due <= Instant::now())?;
         self.showed(self.position);
+        if self.course == Course::CaughtUp {
+            self.course = Course::InStep;
+        }
         Some(self.told.into())
     }
 }

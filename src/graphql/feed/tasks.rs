@@ -28,6 +28,8 @@ pub(super) struct Subscriber {
     sight: Sight,
     workspace_id: WorkspaceId,
     filter: TaskEventFilter,
+    /// Whether it began after a cursor.
+    resumes: bool,
     /// Of one that is told checkpoints.
     pace: Option<Pace>,
 }
@@ -46,14 +48,21 @@ impl Subscriber {
             sight,
             workspace_id,
             filter,
+            resumes: after.is_some(),
             pace: None,
         })
     }
 
     /// The same, told checkpoints too.
     pub(super) fn with_checkpoints(self) -> Self {
+        let begun = self.follower.position();
+        let pace = if self.resumes {
+            Pace::resumed(begun)
+        } else {
+            Pace::from(begun)
+        };
         Self {
-            pace: Some(Pace::from(self.follower.position())),
+            pace: Some(pace),
             ..self
         }
     }

@@ -57,6 +57,7 @@ pub(super) async fn updates(
         let follower = board.hub.follow(Some(after)).await?;
         let now = board.hub.position().await?.max(after);
         let mut subscriber = Subscriber::new(board, viewer, sight, workspace_id, view, follower);
+        subscriber.pace = Pace::resumed(after);
         subscriber.resumed_through = Some(now);
         // What the viewer was told last is not known, and time may have changed it with no event.
         let everyone = subscriber.view.after(&Change::Anything(now)).await?;

@@ -84,3 +84,26 @@ async fn a_body_that_does_not_arrive_is_not_waited_for_without_end() {
     assert!(answer.starts_with("HTTP/1.1 408"), "{answer}");
     assert!(answer.contains("did not arrive in time"), "{answer}");
 }
+
+#[tokio::test]
+async fn a_connection_on_which_no_request_arrives_is_closed() {
+    let edge = Edge {
+        header_timeout: Duration::from_millis(100),
+        ..Edge::default()
+    };
+    let settings = Settings {
+        edge,
+        ..Settings::default()
+    };
+    let sender = Sender::on(TestApp::with(settings).await).await;
+    let whole = "GET /healthz HTTP/1.1\r\nHost: here\r\n\r\n";
+    for sent in ["", "GET /healthz HTTP/1.1\r\nHost: he", whole] {
+        let mut connection = TcpStream::connect(sender.app.address()).await.unwrap();
+        connection.write_all(sent.as_bytes()).await.unwrap();
+        let mut answer = Vec::new();
+        let closed = tokio::time::timeout(PATIENCE, connection.read_to_end(&mut answer)).await;
+        closed.expect("it is closed").unwrap();
+        let answers = String::from_utf8(answer).unwrap().matches("200 OK").count();
+        assert_eq!(answers, usize::from(sent == whole), "{sent}");
+    }
+}

@@ -130,3 +130,30 @@ async fn text_arrives_as_it_was_sent_whatever_the_script() {
         assert_eq!(answer.json().get("errors"), None, "{answer:?}");
     }
 }
+
+#[tokio::test]
+async fn a_body_that_is_compressed_is_refused_as_such() {
+    let sender = Sender::start().await;
+    for (encoding, expected) in [
+        ("identity", 200),
+        ("Identity", 200),
+        ("gzip", 415),
+        ("identity, br", 415),
+        ("zstd", 415),
+    ] {
+        let request = sender.post(&json!({"query": QUERY}));
+        let answer = answer(request.header("content-encoding", encoding)).await;
+        assert_eq!(answer.status, expected, "{encoding}: {answer:?}");
+        if expected == 415 {
+            assert_eq!(answer.code(), "BAD_USER_INPUT");
+            assert_eq!(answer.header("accept-encoding"), Some("identity"));
+        }
+    }
+    let stream = sender
+        .request(Method::POST, "/graphql/stream")
+        .header("content-type", "application/json")
+        .header("accept", "text/event-stream")
+        .header("content-encoding", "gzip")
+        .body(json!({"query": QUERY}).to_string());
+    assert_eq!(answer(stream).await.status, 415);
+}
