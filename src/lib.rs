@@ -140,6 +140,8 @@ pub mod event;
 
 pub mod doorbell;
 
+pub mod group;
+
 pub mod db;
 
 pub mod limits;
