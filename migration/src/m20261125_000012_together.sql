@@ -4,6 +4,10 @@
 -- fails because of what one of them asks. They have to run as statements of their own, so that the answer is known only
 -- after the commit; and agents are locked before their tasks, in the order of their ids, in a statement before the one
 -- that decides, as everywhere.
+--
+-- Each row is looked up by its id, whatever the planner believes about a table that was small; and statements are planned
+-- once, not for the length of each array, which takes longer than they do. (No kind of join is switched off here: triggers
+-- are planned under these settings too, and join what a statement changed, which elsewhere may be ten thousand rows.)
 
 -- A task that a daemon speaks of, and the claim by which it does so.
 create type task_spoken_of as (place integer, task_id uuid, agent_id uuid, claim_token uuid);
@@ -23,10 +27,9 @@ $$;
 
 -- Those of the tasks that are of the runtimes of the daemon that asks; with each its agent, locked.
 --
--- Each task is looked up by its id, whatever the planner believes about so few rows.
 create function task_lock_spoken_of(p_asked jsonb) returns task_spoken_of[]
 language plpgsql volatile
-set enable_hashjoin = off set enable_mergejoin = off set enable_seqscan = off
+set enable_seqscan = off set plan_cache_mode = force_generic_plan
 as $$
 declare
     spoken_of task_spoken_of[];
@@ -49,7 +52,7 @@ $$;
 create function task_start_together(p_asked jsonb, p_lock_timeout text)
     returns table (place integer, changed boolean, task agent_task_queue)
 language plpgsql volatile
-set enable_hashjoin = off set enable_mergejoin = off set enable_seqscan = off
+set enable_seqscan = off set plan_cache_mode = force_generic_plan
 as $$
 #variable_conflict use_column
 declare
@@ -81,7 +84,7 @@ $$;
 create function task_complete_together(p_asked jsonb, p_lock_timeout text)
     returns table (place integer, changed boolean, task agent_task_queue)
 language plpgsql volatile
-set enable_hashjoin = off set enable_mergejoin = off set enable_seqscan = off
+set enable_seqscan = off set plan_cache_mode = force_generic_plan
 as $$
 #variable_conflict use_column
 declare
@@ -126,7 +129,7 @@ $$;
 create function task_enqueue_together(p_asked jsonb, p_lock_timeout text)
     returns table (place integer, archived boolean, inserted boolean, task agent_task_queue)
 language plpgsql volatile
-set enable_hashjoin = off set enable_mergejoin = off set enable_seqscan = off
+set enable_seqscan = off set plan_cache_mode = force_generic_plan
 as $$
 #variable_conflict use_column
 declare
@@ -190,6 +193,7 @@ create type task_claimed as (place integer, task agent_task_queue);
 create function task_claim_together(p_asked jsonb, p_lease interval, p_lock_timeout text)
     returns table (place integer, task agent_task_queue)
 language plpgsql volatile
+set plan_cache_mode = force_generic_plan
 as $$
 #variable_conflict use_column
 declare
