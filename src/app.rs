@@ -8,6 +8,7 @@ use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use crate::auth::token::Gate;
 use crate::background::{closer, marker, pruner, sweeper};
 use crate::db::{self, ConnectOptions, Writer};
 use crate::doorbell::Doorbell;
@@ -16,6 +17,7 @@ use crate::graphql::context::Board;
 use crate::graphql::{Executor, Shared};
 use crate::http::{self, Edge, Quota, Sessions};
 use crate::settings::Settings;
+use crate::task::together::Together;
 
 /// How long requests under way may take to finish when the server stops.
 const DRAIN_TIMEOUT: Duration = Duration::from_secs(10);
@@ -51,10 +53,13 @@ impl App {
         let db = db::connect(&config.database, &config.connect);
         let doorbell = Doorbell::default();
         let requests = TaskTracker::new();
+        let writer = Writer::new(db.clone(), doorbell.clone());
         let board = Board {
+            gate: Gate::new(&db, &requests),
+            tasks: Together::new(&writer, &config.settings, &requests),
             shared: Shared::new(requests.clone()),
             hub: Hub::new(db.clone()),
-            writer: Writer::new(db.clone(), doorbell.clone()),
+            writer,
             settings: config.settings.clone(),
             db,
         };

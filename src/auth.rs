@@ -100,6 +100,21 @@ impl Viewer {
         }
     }
 
+    /// The member whose private agents are the only ones that they see; none for who sees those of everybody.
+    pub const fn own_private_agents_only(&self) -> Option<MemberId> {
+        match &self.identity {
+            Identity::Member {
+                member_id,
+                role: Role::Member,
+                ..
+            } => Some(*member_id),
+            Identity::Admin
+            | Identity::Service { .. }
+            | Identity::Member { .. }
+            | Identity::Daemon(_) => None,
+        }
+    }
+
     /// Which workspaces they see.
     pub fn workspaces(&self) -> Condition {
         self.in_workspace(workspace::Column::Id)

@@ -132,11 +132,12 @@ impl From<Error> for async_graphql::Error {
 fn is_unavailable(error: &DbErr) -> bool {
     match sqlx_error(error) {
         Some(sqlx::Error::Database(error)) => error.code().is_some_and(|code| {
-            // Connection exceptions, insufficient resources, operator intervention (a shutdown, a time-out),
-            // and transactions that lost against another: all pass when tried again.
-            ["08", "53", "57", "40"]
+            // Connection exceptions, insufficient resources, operator intervention (a shutdown, a time-out): all pass when
+            // tried again.
+            let passing = ["08", "53", "57"]
                 .iter()
-                .any(|class| code.starts_with(class))
+                .any(|class| code.starts_with(class));
+            passing || is_lost_to_another(&code)
         }),
         Some(
             sqlx::Error::Io(_)
@@ -149,6 +150,19 @@ fn is_unavailable(error: &DbErr) -> bool {
         Some(_) => false,
         None => matches!(error, DbErr::ConnectionAcquire(_) | DbErr::Conn(_)),
     }
+}
+
+/// Whether a transaction lost against another one, so that it may do better by itself: a deadlock, a failure to serialise,
+/// a lock that was not to be had in time.
+pub fn lost_to_another(error: &DbErr) -> bool {
+    let error = sqlx_error(error).and_then(sqlx::Error::as_database_error);
+    error
+        .and_then(sqlx::error::DatabaseError::code)
+        .is_some_and(|code| is_lost_to_another(&code))
+}
+
+fn is_lost_to_another(sql_state: &str) -> bool {
+    sql_state.starts_with("40") || sql_state == "55P03"
 }
 
 /// The driver's error inside the mapper's, if there is one.

@@ -30,7 +30,7 @@
 //!
 //! A module uses those below it in this list, never those above: [`cli`] → [`demo`] → [`app`] → [`http`], [`background`]
 //! → [`graphql`] → the capabilities ([`task`], [`agent`], [`runtime`], [`issue`], [`presence`], [`workspace`]) →
-//! [`auth`], [`event`], [`doorbell`], [`db`] → [`settings`], [`limits`], [`error`] → `entity`.
+//! [`auth`], [`event`], [`doorbell`], [`group`], [`db`] → [`settings`], [`limits`], [`error`] → `entity`.
 //!
 //! - [`cli`], [`config`], [`telemetry`]: the command line, its flags and the log. What is for machines goes to standard
 //!   output, all else to standard error.
@@ -45,6 +45,7 @@
 //! - [`auth`]: who sees which rows, as conditions that every finder takes, and who may change them.
 //! - [`event`]: reads the log after a cursor; [`event::hub`] reads it once for all subscribers of a server.
 //! - [`doorbell`]: empty wake-ups, within the process and over LISTEN/NOTIFY.
+//! - [`group`]: requests of one kind that arrive at the same moment, done in one transaction.
 //! - [`db`]: connecting, migrating, writing; [`db::embedded`] is the Postgres that Callboard brings along.
 //! - [`error`]: what can go wrong in terms a client can act on, and its one conversion to GraphQL.
 //!
@@ -79,10 +80,11 @@
 //!
 //! The host application sends `enqueueTask`. `http/viewer.rs` finds the token's hash and from it the viewer,
 //! `graphql/executor.rs` reads the document, if it has not seen it before;
-//! `graphql/task/host.rs` begins a [`Write`](db::Write) and calls [`task::enqueue`]. That checks the input, finds the
-//! agent among those that the viewer may see, and inserts one row. The table's trigger opens the event log for the
-//! transaction, which takes a shared advisory lock keyed by the last position drawn, and writes a `queued` event at the
-//! next position. The commit makes both visible at once; [`Write::commit`](db::Write::commit) rings the [`doorbell`].
+//! `graphql/task/host.rs` asks [`task::together`], which checks the input. If no other enqueue is under way it begins at
+//! once, or else with all that have arrived by then: `task_enqueue_together` finds each agent, if the viewer may see it,
+//! and inserts the rows in one statement. The table's trigger opens the event log for the transaction, which takes a shared
+//! advisory lock keyed by the last position drawn, and writes a `queued` event for each at the next positions. The commit
+//! makes all visible at once; then each is answered, and the [`doorbell`] is rung.
 //!
 //! The ring wakes this server's [`hub`](event::hub::Hub) directly, and those of others through one NOTIFY, which the ringer
 //! sends for all commits of the last ten milliseconds. Each hub asks for the *horizon*, up to where no transaction can
@@ -92,8 +94,8 @@
 //!
 //! The daemon sends `claimTask`. [`task::claim`] takes back what the runtime was given and did not start, chooses the agent
 //! whose next claimable task is the best, locks that agent, chooses the task again under the lock, and dispatches it with a
-//! random claim token and a lease. If the answer is lost, the daemon repeats the request with the same request id and gets
-//! the same claim. `startTask` locks the row first and decides after: a repetition finds the task running and gets it
+//! random claim token and a lease; where several daemons ask at once, one transaction does so for all of them. If the answer is lost, the daemon repeats the request with the same request id and gets
+//! the same claim. `startTask` locks first and decides after: a repetition finds the task running and gets it
 //! again. While its command runs the daemon reports progress and messages, and a heartbeat every 15 seconds that says which
 //! claims it holds and is told which it has lost.
 //!
@@ -139,6 +141,8 @@ pub mod auth;
 pub mod event;
 
 pub mod doorbell;
+
+pub mod group;
 
 pub mod db;
 

@@ -15,7 +15,9 @@ pub mod rerun;
 pub mod retry;
 pub mod session;
 pub mod settle;
-pub mod start;
+mod shown;
+mod start;
+pub mod together;
 pub mod transcript;
 pub mod waiting;
 

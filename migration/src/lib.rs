@@ -59,6 +59,10 @@ impl MigratorTrait for Migrator {
                 name: "m20261125_000011_session",
                 sql: include_str!("m20261125_000011_session.sql"),
             }),
+            Box::new(SqlMigration {
+                name: "m20261125_000012_together",
+                sql: include_str!("m20261125_000012_together.sql"),
+            }),
         ]
     }
 }

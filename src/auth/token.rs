@@ -3,6 +3,7 @@
 //! A token is a prefix that names its kind and 32 random characters. Only its SHA-256 is stored: with that much
 //! entropy there is nothing to guess, so a slow hash would buy nothing.
 
+use std::collections::HashMap;
 use std::time::Duration;
 
 use entity::api_token::{self, Kind};
@@ -10,13 +11,15 @@ use entity::id::{MemberId, TokenId, WorkspaceId};
 use entity::member::Role;
 use rand::RngExt;
 use rand::distr::Alphanumeric;
-use sea_orm::{ConnectionTrait, FromQueryResult, Statement, raw_sql};
+use sea_orm::{ConnectionTrait, DatabaseConnection, FromQueryResult, Statement, raw_sql};
 use secrecy::{ExposeSecret, SecretString};
 use sha2::{Digest, Sha256};
+use tokio_util::task::TaskTracker;
 use uuid::Uuid;
 
 use super::{Daemon, Identity, Viewer};
 use crate::error::{Error, Result};
+use crate::group::Group;
 use crate::limits;
 
 /// How many random characters a token has: 190 bits.
@@ -112,33 +115,71 @@ struct Known {
     stale: bool,
 }
 
+/// Where tokens are looked up; those that are shown at the same moment, together.
+#[derive(Clone, Debug)]
+pub struct Gate {
+    lookups: Group<Vec<u8>, Viewer>,
+}
+
+impl Gate {
+    /// Looks tokens up in a database.
+    pub fn new(db: &DatabaseConnection, tracker: &TaskTracker) -> Self {
+        let db = db.clone();
+        let lookups = Group::new(tracker.clone(), move |hashes, _patience| {
+            let db = db.clone();
+            async move { find_together(&db, hashes).await }
+        });
+        Self { lookups }
+    }
+
+    /// Finds out whose token this is.
+    pub async fn authenticate(&self, token: &SecretString) -> Result<Viewer> {
+        self.lookups.ask(hash(token)).await
+    }
+}
+
 /// Finds out whose token this is.
 pub async fn authenticate(db: &impl ConnectionTrait, token: &SecretString) -> Result<Viewer> {
-    let hash = hash(token);
+    let mut found = find_together(db, vec![hash(token)]).await?;
+    found.pop().unwrap_or(Err(UNKNOWN))
+}
+
+/// What the holder of a token that is not known, or not any longer, is told.
+const UNKNOWN: Error = Error::Unauthenticated("this token is unknown, expired or revoked");
+
+/// Finds out whose tokens these are.
+async fn find_together(
+    db: &impl ConnectionTrait,
+    hashes: Vec<Vec<u8>>,
+) -> Result<Vec<Result<Viewer>>> {
+    let asked = hashes.clone();
     let statement: Statement = raw_sql!(
         Postgres,
         r#"select api_token.*, member.role,
                last_used_at is null or last_used_at < now() - interval '1 minute' as stale
            from api_token
            left join member on member.workspace_id = api_token.workspace_id and member.id = api_token.member_id
-           where hash = {hash} and revoked_at is null and (expires_at is null or expires_at > now())"#
+           where hash = any({asked}) and revoked_at is null and (expires_at is null or expires_at > now())"#
     );
-    let known =
-        Known::find_by_statement(statement)
-            .one(db)
-            .await?
-            .ok_or(Error::Unauthenticated(
-                "this token is unknown, expired or revoked",
-            ))?;
-    if known.stale {
-        let id = known.token.id;
+    let known = Known::find_by_statement(statement).all(db).await?;
+    let stale = known.iter().filter(|known| known.stale);
+    let stale: Vec<Uuid> = stale.map(|known| known.token.id.0).collect();
+    if !stale.is_empty() {
+        // Whoever else notes the same meanwhile is not waited for.
         let statement: Statement = raw_sql!(
             Postgres,
-            "update api_token set last_used_at = now() where id = {id}"
+            r#"update api_token set last_used_at = now()
+               where id in (
+                   select id from api_token where id = any({stale}) order by id for no key update skip locked)"#
         );
         db.execute_raw(statement).await?;
     }
-    viewer(known)
+    let mut viewers = HashMap::with_capacity(known.len());
+    for known in known {
+        viewers.insert(known.token.hash.clone(), viewer(known)?);
+    }
+    let found = hashes.iter().map(|hash| viewers.get(hash).cloned());
+    Ok(found.map(|viewer| viewer.ok_or(UNKNOWN)).collect())
 }
 
 /// The viewers of those of the tokens that still hold, as they are by now.

@@ -7,10 +7,12 @@ use sea_orm::DatabaseConnection;
 use super::feed::Shared;
 use super::loader::Loaders;
 use crate::auth::Viewer;
+use crate::auth::token::Gate;
 use crate::db::{Write, Writer};
 use crate::error::{Error, Result};
 use crate::event::hub::Hub;
 use crate::settings::Settings;
+use crate::task::together::Together;
 
 /// What resolvers need of the service.
 #[derive(Clone, Debug)]
@@ -19,6 +21,10 @@ pub struct Board {
     pub db: DatabaseConnection,
     /// Where transactions begin.
     pub writer: Writer,
+    /// Where tokens are looked up.
+    pub gate: Gate,
+    /// Where the verbs are asked for that come in crowds.
+    pub tasks: Together,
     /// Where subscriptions follow the log.
     pub hub: Hub,
     /// What subscriptions share.

@@ -5,7 +5,7 @@ use secrecy::SecretString;
 use serde_json::{Map, Value};
 
 use super::Edge;
-use crate::auth::{Viewer, token};
+use crate::auth::Viewer;
 use crate::error::{Error, Result};
 
 /// Finds out who is asking, and whether they ask too often.
@@ -20,7 +20,7 @@ pub(super) async fn authenticate(edge: &Edge, token: Option<SecretString>) -> Re
     let token = token.ok_or(Error::Unauthenticated(
         "a token is needed: Authorization: Bearer …",
     ))?;
-    token::authenticate(&edge.board.db, &token).await
+    edge.board.gate.authenticate(&token).await
 }
 
 /// The token of the header `Authorization: Bearer …`.

@@ -1,13 +1,19 @@
 //! Putting work on the board.
 
-use entity::id::{AgentId, AutopilotRunId, ChatSessionId, CommentId, IssueId, TaskId};
+use entity::id::{
+    AgentId, AutopilotRunId, ChatSessionId, CommentId, IssueId, MemberId, TaskId, WorkspaceId,
+};
 use entity::{agent, task};
 use sea_orm::sea_query::LockType;
-use sea_orm::{DatabaseTransaction, EntityTrait, QueryFilter, QuerySelect, Statement, raw_sql};
+use sea_orm::{
+    DatabaseTransaction, EntityTrait, FromQueryResult, QueryFilter, QuerySelect, Statement, raw_sql,
+};
 use serde_json::{Value, json};
 
 use crate::auth::Viewer;
+use crate::db::Writer;
 use crate::error::{Error, Result};
+use crate::group::Patience;
 use crate::limits;
 
 /// A task to be put on the board.
@@ -90,7 +96,7 @@ pub async fn enqueue(txn: &DatabaseTransaction, viewer: &Viewer, new: NewTask) -
         .await?
         .ok_or(Error::NotFound("agent"))?;
     if agent.archived_at.is_some() {
-        return Err(Error::precondition("the agent is archived"));
+        return Err(archived());
     }
     loop {
         if let Some(task) = insert(txn, &agent, &new).await? {
@@ -109,6 +115,109 @@ pub async fn enqueue(txn: &DatabaseTransaction, viewer: &Viewer, new: NewTask) -
     }
 }
 
+/// A task to be put on the board, and who asks for it.
+#[derive(Clone, Debug)]
+pub(super) struct Enqueueing {
+    /// The only workspace whose agents they see.
+    pub workspace_id: Option<WorkspaceId>,
+    /// The only member whose private agents they see.
+    pub member_id: Option<MemberId>,
+    /// The task.
+    pub new: NewTask,
+}
+
+impl Enqueueing {
+    /// Refuses what can never be right.
+    pub(super) fn check(viewer: &Viewer, new: NewTask) -> Result<Self> {
+        viewer.require_host()?;
+        new.check()?;
+        Ok(Self {
+            workspace_id: viewer.workspace_id(),
+            member_id: viewer.own_private_agents_only(),
+            new,
+        })
+    }
+
+    /// As the function of the database reads it.
+    fn record(&self, place: usize) -> Value {
+        let Self {
+            workspace_id,
+            member_id,
+            new,
+        } = self;
+        let mut record = json!({
+            "place": place,
+            "workspace_id": workspace_id.map(|id| id.0),
+            "member_id": member_id.map(|id| id.0),
+            "id": TaskId::generate().0,
+            "agent_id": new.agent_id.0,
+            "issue_id": new.issue_id.map(|id| id.0),
+            "chat_session_id": new.chat_session_id.map(|id| id.0),
+            "autopilot_run_id": new.autopilot_run_id.map(|id| id.0),
+            "priority": new.priority,
+            "trigger_comment_id": new.trigger_comment_id.map(|id| id.0),
+            "trigger_summary": new.trigger_summary,
+            "force_fresh_session": new.force_fresh_session,
+            "is_leader_task": new.is_leader_task,
+            "max_attempts": new.max_attempts,
+        });
+        // A null would be a context too.
+        if let Some(context) = &new.context {
+            record["context"] = context.clone();
+        }
+        record
+    }
+}
+
+/// What became of it.
+#[derive(Debug, FromQueryResult)]
+struct Put {
+    place: i32,
+    archived: bool,
+    inserted: bool,
+    #[sea_orm(nested)]
+    task: Option<task::Model>,
+}
+
+/// Puts tasks on the board as [`enqueue`] does. None: the one that was in the way has ended meanwhile, and there is room.
+pub(super) async fn enqueue_together(
+    writer: &Writer,
+    asked: Vec<Enqueueing>,
+    patience: Patience,
+) -> Result<Vec<Result<Option<Enqueued>>>> {
+    let records = asked.iter().enumerate();
+    let records: Value = records.map(|(place, asked)| asked.record(place)).collect();
+    let lock_timeout = patience.lock_timeout();
+    let statement: Statement = raw_sql!(
+        Postgres,
+        "select place, archived, inserted, (task).* from task_enqueue_together({records}, {lock_timeout})"
+    );
+    let found: Vec<Put> = writer.at_once(statement).await?;
+    let mut answers: Vec<_> = asked
+        .iter()
+        .map(|_| Err(Error::NotFound("agent")))
+        .collect();
+    for put in found {
+        let place = usize::try_from(put.place).ok();
+        if let Some(at) = place.and_then(|place| answers.get_mut(place)) {
+            *at = if put.archived {
+                Err(archived())
+            } else {
+                Ok(put.task.map(|task| Enqueued {
+                    task,
+                    deduplicated: !put.inserted,
+                }))
+            };
+        }
+    }
+    Ok(answers)
+}
+
+/// Why an archived agent is given nothing.
+fn archived() -> Error {
+    Error::precondition("the agent is archived")
+}
+
 /// A task whose whole description is in its context, to be put on the board without a link: the agent is to bring about
 /// what it will be linked to.
 #[derive(Clone, Debug)]
@@ -123,33 +232,30 @@ pub struct QuickCreate {
     pub context: Option<Value>,
 }
 
-/// Puts such a task on the board. Its context says `type` and `prompt`, by which a daemon knows it.
-pub async fn quick_create(
-    txn: &DatabaseTransaction,
-    viewer: &Viewer,
-    new: QuickCreate,
-) -> Result<Enqueued> {
-    limits::name(
-        "input.prompt",
-        new.prompt.lines().next().unwrap_or_default(),
-    )?;
-    limits::text("input.prompt", Some(&new.prompt))?;
-    let Some(mut context) = new
-        .context
-        .unwrap_or_else(|| json!({}))
-        .as_object()
-        .cloned()
-    else {
-        return Err(Error::bad_input("input.context", "must be an object"));
-    };
-    context.insert("type".to_owned(), json!("quick_create"));
-    context.insert("prompt".to_owned(), json!(new.prompt));
-    let task = NewTask {
-        priority: new.priority,
-        context: Some(context.into()),
-        ..NewTask::of(new.agent_id)
-    };
-    enqueue(txn, viewer, task).await
+impl QuickCreate {
+    /// The task that it is. Its context says `type` and `prompt`, by which a daemon knows it.
+    pub(super) fn into_task(self) -> Result<NewTask> {
+        limits::name(
+            "input.prompt",
+            self.prompt.lines().next().unwrap_or_default(),
+        )?;
+        limits::text("input.prompt", Some(&self.prompt))?;
+        let Some(mut context) = self
+            .context
+            .unwrap_or_else(|| json!({}))
+            .as_object()
+            .cloned()
+        else {
+            return Err(Error::bad_input("input.context", "must be an object"));
+        };
+        context.insert("type".to_owned(), json!("quick_create"));
+        context.insert("prompt".to_owned(), json!(self.prompt));
+        Ok(NewTask {
+            priority: self.priority,
+            context: Some(context.into()),
+            ..NewTask::of(self.agent_id)
+        })
+    }
 }
 
 /// Inserts the task, unless the slot of its issue and agent is taken.

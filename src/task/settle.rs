@@ -1,12 +1,15 @@
-//! The end of a task as its daemon tells it: complete, fail. Both are idempotent, because an answer can be lost.
+//! The end of tasks as their daemons tell it: complete, fail. Both are idempotent, because an answer can be lost.
 
 use entity::task;
 use sea_orm::{DatabaseTransaction, EntityTrait, Statement, raw_sql};
-use serde_json::Value;
+use serde_json::{Value, json};
 
+use super::shown::{self, Shown};
 use super::{Claim, find_of_daemon, lock, retry};
 use crate::auth::Viewer;
+use crate::db::Writer;
 use crate::error::{Error, Result};
+use crate::group::Patience;
 use crate::limits;
 
 /// How a task ended well.
@@ -33,48 +36,64 @@ pub struct Failure {
     pub work_dir: Option<String>,
 }
 
-/// Ends a running task well. On a task that has ended already it changes nothing and returns it as it is.
-pub async fn complete(
-    txn: &DatabaseTransaction,
-    viewer: &Viewer,
-    claim: Claim,
-    completion: Completion,
-) -> Result<task::Model> {
-    limits::json("input.result", completion.result.as_ref())?;
-    limits::line("input.sessionId", completion.session_id.as_deref())?;
-    limits::line("input.workDir", completion.work_dir.as_deref())?;
-    let task = lock_for_settlement(txn, viewer, claim).await?;
+/// A running task to be ended well.
+#[derive(Clone, Debug)]
+pub(super) struct Completing {
+    /// By which claim.
+    pub shown: Shown,
+    /// How it ended.
+    pub completion: Completion,
+}
 
-    let Claim { task_id, token } = claim;
-    let workspace_id = task.workspace_id;
-    let Completion {
-        result,
-        session_id,
-        work_dir,
-    } = completion;
+impl Completion {
+    /// Refuses what can never be right.
+    pub(super) fn check(&self) -> Result<()> {
+        limits::json("input.result", self.result.as_ref())?;
+        limits::line("input.sessionId", self.session_id.as_deref())?;
+        limits::line("input.workDir", self.work_dir.as_deref())
+    }
+}
+
+/// Ends running tasks well. On a task that has ended already it changes nothing and returns it as it is.
+pub(super) async fn complete_together(
+    writer: &Writer,
+    asked: Vec<Completing>,
+    patience: Patience,
+) -> Result<Vec<Result<task::Model>>> {
+    let records = asked.iter().enumerate();
+    let records: Value = records
+        .map(|(place, asked)| {
+            let Completion {
+                result,
+                session_id,
+                work_dir,
+            } = &asked.completion;
+            let mut record = asked.shown.record(place);
+            record["session_id"] = json!(session_id);
+            record["work_dir"] = json!(work_dir);
+            // A null would be a result too.
+            if let Some(result) = result {
+                record["result"] = result.clone();
+            }
+            record
+        })
+        .collect();
+    let lock_timeout = patience.lock_timeout();
     let statement: Statement = raw_sql!(
         Postgres,
-        r#"update agent_task_queue
-           set status = 'completed',
-               completed_at = now(),
-               result = {result},
-               session_id = coalesce({session_id}, session_id),
-               work_dir = coalesce({work_dir}, work_dir)
-           where id = {task_id} and workspace_id = {workspace_id} and by_index('none', status = 'running')
-               and claim_token is not distinct from {token}
-           returning *"#
+        "select place, changed, (task).* from task_complete_together({records}, {lock_timeout})"
     );
-    if let Some(completed) = task::Entity::find()
-        .from_raw_sql(statement)
-        .one(txn)
-        .await?
-    {
-        return Ok(completed);
-    }
-    unsettled(
-        find_of_daemon(txn, viewer.require_daemon()?, task_id).await?,
-        claim,
-    )
+    let answers = shown::run(writer, asked.len(), statement).await?;
+    let answers = answers.into_iter().zip(asked);
+    let decided = answers.map(|(answer, asked)| {
+        let answer = answer?;
+        if answer.changed {
+            Ok(answer.task)
+        } else {
+            unsettled(answer.task, asked.shown.claim)
+        }
+    });
+    Ok(decided.collect())
 }
 
 /// A task that failed, and its successor if it earned one.

@@ -1,53 +1,43 @@
-//! Starting a claimed task: locks first, decides after, so that starts that race are answered alike.
+//! Starting claimed tasks: locks first, decides after, so that starts that race are answered alike.
 
 use entity::task;
-use sea_orm::{ConnectionTrait, DatabaseTransaction, EntityTrait, Statement, raw_sql};
+use sea_orm::{Statement, raw_sql};
+use serde_json::Value;
 
-use super::{Claim, find_of_daemon};
-use crate::auth::Viewer;
+use super::shown::{self, Answer, Shown};
+use crate::db::Writer;
 use crate::error::{Error, Result};
+use crate::group::Patience;
 
-/// Takes up a claimed task; the lease has served its purpose then. Repeated with the same token it returns the running
+/// Takes up claimed tasks; the lease has served its purpose then. Repeated with the same token it returns the running
 /// task with its first `started_at`.
-pub async fn start(
-    txn: &DatabaseTransaction,
-    viewer: &Viewer,
-    claim: Claim,
-) -> Result<task::Model> {
-    let daemon = viewer.require_daemon()?;
-    let Claim { task_id, token } = claim;
-    let workspace_id = find_of_daemon(txn, daemon, task_id).await?.workspace_id;
+pub(super) async fn start_together(
+    writer: &Writer,
+    asked: Vec<Shown>,
+    patience: Patience,
+) -> Result<Vec<Result<task::Model>>> {
+    let records = asked.iter().enumerate();
+    let records: Value = records.map(|(place, shown)| shown.record(place)).collect();
+    let lock_timeout = patience.lock_timeout();
     let statement: Statement = raw_sql!(
         Postgres,
-        "select id from agent_task_queue where id = {task_id} and workspace_id = {workspace_id} for no key update"
+        "select place, changed, (task).* from task_start_together({records}, {lock_timeout})"
     );
-    txn.query_one_raw(statement).await?;
-    // With a token it must be the row's, under a lease that holds. Without one the row must have none.
-    let statement: Statement = raw_sql!(
-        Postgres,
-        r#"update agent_task_queue
-           set status = 'running', started_at = coalesce(started_at, now()), claim_expires_at = null
-           where id = {task_id} and workspace_id = {workspace_id} and by_index('none', status = 'dispatched')
-               and claim_token is not distinct from {token}
-               and ({token} is null or claim_expires_at >= now())
-           returning *"#
-    );
-    if let Some(task) = task::Entity::find()
-        .from_raw_sql(statement)
-        .one(txn)
-        .await?
-    {
-        return Ok(task);
+    let answers = shown::run(writer, asked.len(), statement).await?;
+    let answers = answers.into_iter().zip(asked);
+    Ok(answers
+        .map(|(answer, shown)| decide(answer?, &shown))
+        .collect())
+}
+
+/// The running task, or why it is not this claim's.
+fn decide(answer: Answer, shown: &Shown) -> Result<task::Model> {
+    let Answer { changed, task, .. } = answer;
+    let token = shown.claim.token;
+    let runs = task.status == task::Status::Running;
+    if changed || (runs && token.is_some() && task.claim_token == token) {
+        Ok(task)
+    } else {
+        Err(Error::ClaimConflict)
     }
-    let statement: Statement = raw_sql!(
-        Postgres,
-        r#"select * from agent_task_queue
-           where id = {task_id} and workspace_id = {workspace_id}
-               and by_index('none', status = 'running') and claim_token = {token}"#
-    );
-    task::Entity::find()
-        .from_raw_sql(statement)
-        .one(txn)
-        .await?
-        .ok_or(Error::ClaimConflict)
 }

@@ -122,25 +122,25 @@ async fn plain_sql_that_does_not_costs_one_of_the_two_who_met_a_repetition() {
     let update = format!(
         "update agent_task_queue set status = 'cancelled', completed_at = now() where issue_id = '{issue}'"
     );
-    let (updated, completed) = tokio::join!(app.database.pool.execute_unprepared(&update), async {
+    let (updated, failed) = tokio::join!(app.database.pool.execute_unprepared(&update), async {
         app.database.until_waiting(1).await;
-        let (completed, ()) =
-            tokio::join!(world.daemon.mutate("completeTask", claim.input()), async {
-                app.database.until_waiting(2).await;
-                log.commit().await;
-            });
-        completed
+        let failure = claim.with(json!({"error": "it broke"}));
+        let (failed, ()) = tokio::join!(world.daemon.mutate("failTask", failure), async {
+            app.database.until_waiting(2).await;
+            log.commit().await;
+        });
+        failed
     });
 
-    let ended = match (updated, completed) {
+    let ended = match (updated, failed) {
         (Ok(_), Err(refused)) => {
             assert_eq!(refused.code, "UNAVAILABLE");
             "CANCELLED"
         }
         (Err(error), Ok(task)) => {
             assert!(error.to_string().contains("deadlock detected"), "{error}");
-            assert_eq!(task["status"], "COMPLETED");
-            "COMPLETED"
+            assert_eq!(task["task"]["status"], "FAILED");
+            "FAILED"
         }
         other => panic!("one of the two is let go: {other:?}"),
     };

@@ -69,6 +69,7 @@ mod deadlock;
 mod interleaving;
 mod model;
 
+mod together;
 mod transcript;
 
 mod agent_change;

@@ -10,9 +10,9 @@ use super::super::input::{JsonText, Text, json, text};
 use super::super::issue::TaskSession;
 use super::Task;
 use crate::error::Error;
-use crate::task::claim::{self, Claimed, Request};
+use crate::task::claim::{Claimed, Request};
 use crate::task::settle::{self, Completion, Failure};
-use crate::task::{Claim, session, start};
+use crate::task::{Claim, session};
 
 /// What a daemon asks for.
 #[expect(clippy::struct_field_names, reason = "the contract's names")]
@@ -251,14 +251,12 @@ impl DaemonMutation {
         ctx: &Context<'_>,
         #[graphql(desc = "Which, by which claim.")] input: StartTaskInput,
     ) -> Result<Task> {
-        let txn = context::write(ctx).await?;
         let claim = Claim {
             task_id: input.task_id,
             token: input.claim_token,
         };
-        let task = start::start(&txn, context::viewer(ctx)?, claim).await?;
-        txn.commit().await?;
-        Ok(Task::from(task))
+        let tasks = &context::board(ctx)?.tasks;
+        Ok(Task::from(tasks.start(context::viewer(ctx)?, claim).await?))
     }
 
     /// Notes the session and directory of a task under way, so that they outlive a crash.
@@ -284,7 +282,6 @@ impl DaemonMutation {
         ctx: &Context<'_>,
         #[graphql(desc = "How it ended.")] input: CompleteTaskInput,
     ) -> Result<Task> {
-        let txn = context::write(ctx).await?;
         let claim = Claim {
             task_id: input.task_id,
             token: input.claim_token,
@@ -294,9 +291,11 @@ impl DaemonMutation {
             session_id: text(input.session_id),
             work_dir: text(input.work_dir),
         };
-        let task = settle::complete(&txn, context::viewer(ctx)?, claim, completion).await?;
-        txn.commit().await?;
-        Ok(Task::from(task))
+        let tasks = &context::board(ctx)?.tasks;
+        let completed = tasks
+            .complete(context::viewer(ctx)?, claim, completion)
+            .await?;
+        Ok(Task::from(completed))
     }
 
     /// Ends a dispatched or running task badly, and retries it where the failure lies outside the work. On one that has
@@ -329,7 +328,7 @@ impl DaemonMutation {
 /// Takes back what the runtimes did not start in time, then claims.
 async fn claim(ctx: &Context<'_>, request: &Request) -> Result<Vec<TaskClaim>> {
     let (board, viewer) = (context::board(ctx)?, context::viewer(ctx)?);
-    let claimed = claim::claim(&board.writer, viewer, &board.settings, request).await?;
+    let claimed = board.tasks.claim(viewer, request).await?;
     Ok(claimed
         .into_iter()
         .map(TaskClaim::try_from)

@@ -7,7 +7,7 @@ use super::super::context;
 use super::super::input::{JsonText, Text, json, text};
 use super::{EnqueueTaskPayload, Task};
 use crate::task::cancel::{self, Which};
-use crate::task::enqueue::{self, NewTask, QuickCreate};
+use crate::task::enqueue::{NewTask, QuickCreate};
 use crate::task::{link, rerun, retry};
 
 /// A task to be put on the board.
@@ -86,9 +86,8 @@ impl BoardMutation {
         ctx: &Context<'_>,
         #[graphql(desc = "The task.")] input: EnqueueTaskInput,
     ) -> Result<EnqueueTaskPayload> {
-        let txn = context::write(ctx).await?;
-        let enqueued = enqueue::enqueue(&txn, context::viewer(ctx)?, input.into()).await?;
-        txn.commit().await?;
+        let tasks = &context::board(ctx)?.tasks;
+        let enqueued = tasks.enqueue(context::viewer(ctx)?, input.into()).await?;
         Ok(EnqueueTaskPayload {
             task: Task::from(enqueued.task),
             deduplicated: enqueued.deduplicated,
@@ -102,15 +101,14 @@ impl BoardMutation {
         ctx: &Context<'_>,
         #[graphql(desc = "The task.")] input: EnqueueQuickCreateInput,
     ) -> Result<EnqueueTaskPayload> {
-        let txn = context::write(ctx).await?;
         let new = QuickCreate {
             agent_id: input.agent_id,
             prompt: input.prompt.0,
             priority: input.priority,
             context: json(input.context),
         };
-        let enqueued = enqueue::quick_create(&txn, context::viewer(ctx)?, new).await?;
-        txn.commit().await?;
+        let tasks = &context::board(ctx)?.tasks;
+        let enqueued = tasks.quick_create(context::viewer(ctx)?, new).await?;
         Ok(EnqueueTaskPayload {
             task: Task::from(enqueued.task),
             deduplicated: enqueued.deduplicated,

@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use uuid::Uuid;
 
 use super::declared;
-use crate::harness::{Client, Proxy, TestApp, TestServer, World};
+use crate::harness::{Client, PATIENCE, Proxy, TestApp, TestServer, World};
 
 /// How often a read is made: what happens in the background only ever adds, so the least is what it costs.
 const TRIES: usize = 5;
@@ -59,12 +59,21 @@ impl Scene {
         ))
         .await;
         let line = Proxy::start(&app.database.options).await;
-        // Nothing sweeps while statements are counted.
+        // Nothing sweeps while statements are counted: but for the first time, which is awaited below.
         let settings = Settings {
             sweep_interval: std::time::Duration::from_hours(24),
             ..Settings::default()
         };
         let server = TestServer::on(line.options(&app.database.options), settings).await;
+        let swept = async {
+            let first = |sql: &String| sql.contains("delete from agent_runtime");
+            while !line.tally.statements().iter().any(first) {
+                tokio::task::yield_now().await;
+            }
+        };
+        tokio::time::timeout(PATIENCE, swept)
+            .await
+            .expect("the server sweeps when it starts");
         let variables = json!({
             "workspace": workspace.0, "runtime": runtime.0, "issue": issue,
             "agents": ids(&app, "agent").await, "runtimes": ids(&app, "agent_runtime").await,

@@ -16,7 +16,7 @@ const LAYERS: [&[&str]; 13] = [
     &["event"],
     &["auth"],
     &["db"],
-    &["doorbell"],
+    &["doorbell", "group"],
     &["limits"],
     &["error", "settings"],
 ];

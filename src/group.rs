@@ -1,0 +1,231 @@
+//! Requests of one kind that arrive together are done together, so that they share a transaction: its commit is the
+//! dearest part of a small write.
+//!
+//! Nobody waits for company. Whoever comes while nothing is under way is served at once, alone; those who come meanwhile
+//! are served together after that. Each is answered after the commit.
+//!
+//! Nobody suffers for another. What fails is done again for each alone, and so is what would have to wait for a lock that
+//! somebody else keeps: beside those who come next, who need not wait for it.
+
+use std::collections::VecDeque;
+use std::fmt;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use futures::future::BoxFuture;
+use tokio::sync::oneshot;
+use tokio_util::task::TaskTracker;
+
+use crate::error::{self, Error, Result};
+
+/// The most requests that are done in one transaction.
+const MOST_TOGETHER: usize = 64;
+
+/// The most requests that wait; more are refused. As many take a second or two when the database is busy.
+const MOST_WAITING: usize = 4096;
+
+/// When somebody who was refused may find room again.
+const RETRY_AFTER: Duration = Duration::from_secs(1);
+
+/// How long requests may wait for a lock of the database.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Patience {
+    /// A few milliseconds; then they fail as a whole.
+    Brief,
+    /// As long as a statement may take.
+    Long,
+}
+
+impl Patience {
+    /// The setting of a transaction that makes it so.
+    pub const fn lock_timeout(self) -> &'static str {
+        match self {
+            // What nobody keeps on purpose is free by then.
+            Self::Brief => "20ms",
+            Self::Long => "0",
+        }
+    }
+}
+
+/// How requests are done: the answers, in the order of the requests. Does one alone as well as many.
+type Execute<A, T> =
+    dyn Fn(Vec<A>, Patience) -> BoxFuture<'static, Result<Vec<Result<T>>>> + Send + Sync;
+
+/// Requests of one kind, and who does them.
+pub struct Group<A, T> {
+    shared: Arc<Shared<A, T>>,
+}
+
+struct Shared<A, T> {
+    execute: Box<Execute<A, T>>,
+    tracker: TaskTracker,
+    waiting: Mutex<Waiting<A, T>>,
+}
+
+struct Waiting<A, T> {
+    requests: VecDeque<Request<A, T>>,
+    under_way: bool,
+}
+
+/// What is asked for, and where the answer is waited for.
+struct Request<A, T> {
+    asked: A,
+    answer: oneshot::Sender<Result<T>>,
+}
+
+impl<A, T> Group<A, T>
+where
+    A: Clone + Send + 'static,
+    T: Send + 'static,
+{
+    /// Does requests by `execute`, on a tracker, so that what has begun is done to its end.
+    pub fn new<F>(
+        tracker: TaskTracker,
+        execute: impl Fn(Vec<A>, Patience) -> F + Send + Sync + 'static,
+    ) -> Self
+    where
+        F: Future<Output = Result<Vec<Result<T>>>> + Send + 'static,
+    {
+        let waiting = Waiting {
+            requests: VecDeque::new(),
+            under_way: false,
+        };
+        let shared = Shared {
+            execute: Box::new(move |asked, patience| Box::pin(execute(asked, patience))),
+            tracker,
+            waiting: Mutex::new(waiting),
+        };
+        Self {
+            shared: Arc::new(shared),
+        }
+    }
+
+    /// Does what is asked for, together with what others ask for meanwhile. Refused with
+    /// [`RateLimited`](Error::RateLimited) where too many wait.
+    pub async fn ask(&self, asked: A) -> Result<T> {
+        let (answer, answered) = oneshot::channel();
+        self.shared.admit(Request { asked, answer })?;
+        answered.await.unwrap_or_else(|_dropped| {
+            Err(Error::Internal(anyhow::anyhow!(
+                "a request was given up by those who did it"
+            )))
+        })
+    }
+}
+
+impl<A, T> Shared<A, T>
+where
+    A: Clone + Send + 'static,
+    T: Send + 'static,
+{
+    /// Lets a request wait, and sees to it that somebody serves those who wait.
+    fn admit(self: &Arc<Self>, request: Request<A, T>) -> Result<()> {
+        let mut waiting = self.waiting();
+        if waiting.requests.len() >= MOST_WAITING {
+            return Err(Error::RateLimited {
+                problem: "too many requests of this kind wait for the database",
+                retry_after: RETRY_AFTER,
+            });
+        }
+        waiting.requests.push_back(request);
+        if !waiting.under_way {
+            waiting.under_way = true;
+            self.tracker.spawn(Arc::clone(self).serve());
+        }
+        Ok(())
+    }
+
+    /// Serves those who wait until nobody does.
+    async fn serve(self: Arc<Self>) {
+        let _ended = Ended(&self);
+        while let Some(requests) = self.next() {
+            self.answer(requests).await;
+        }
+    }
+
+    /// Those who are served next. None: nobody serves from here on.
+    fn next(&self) -> Option<Vec<Request<A, T>>> {
+        let mut waiting = self.waiting();
+        let together = waiting.requests.len().min(MOST_TOGETHER);
+        waiting.under_way = together > 0;
+        waiting
+            .under_way
+            .then(|| waiting.requests.drain(..together).collect())
+    }
+
+    async fn answer(self: &Arc<Self>, requests: Vec<Request<A, T>>) {
+        let asked = requests
+            .iter()
+            .map(|request| request.asked.clone())
+            .collect();
+        match (self.execute)(asked, Patience::Brief).await {
+            Ok(answers) => send(requests, answers),
+            // The database is away, for each of them.
+            Err(Error::Unavailable(error)) if !error::lost_to_another(&error) => {
+                let error = Arc::new(Error::Unavailable(error));
+                let answers = requests
+                    .iter()
+                    .map(|_| Err(Error::Shared(Arc::clone(&error))));
+                let answers = answers.collect();
+                send(requests, answers);
+            }
+            Err(error) => {
+                tracing::debug!(%error, together = requests.len(), "done again, each alone");
+                for request in requests {
+                    self.tracker.spawn(Arc::clone(self).answer_alone(request));
+                }
+            }
+        }
+    }
+
+    async fn answer_alone(self: Arc<Self>, request: Request<A, T>) {
+        let answers = (self.execute)(vec![request.asked.clone()], Patience::Long).await;
+        send(
+            vec![request],
+            answers.unwrap_or_else(|error| vec![Err(error)]),
+        );
+    }
+
+    fn waiting(&self) -> MutexGuard<'_, Waiting<A, T>> {
+        self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Answers each, if they still wait.
+fn send<A, T>(requests: Vec<Request<A, T>>, answers: Vec<Result<T>>) {
+    debug_assert_eq!(requests.len(), answers.len(), "an answer for each");
+    for (request, answer) in requests.into_iter().zip(answers) {
+        drop(request.answer.send(answer));
+    }
+}
+
+/// After a panic, those who wait are let go, and the next who comes is served.
+struct Ended<'a, A, T>(&'a Shared<A, T>);
+
+impl<A, T> Drop for Ended<'_, A, T> {
+    fn drop(&mut self) {
+        let mut waiting = self
+            .0
+            .waiting
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        if waiting.under_way && std::thread::panicking() {
+            waiting.under_way = false;
+            waiting.requests.clear();
+        }
+    }
+}
+
+impl<A, T> Clone for Group<A, T> {
+    fn clone(&self) -> Self {
+        Self {
+            shared: Arc::clone(&self.shared),
+        }
+    }
+}
+
+impl<A, T> fmt::Debug for Group<A, T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Group").finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,58 @@
+//! Claims that daemons show at the same moment, and what the database says to them.
+
+use entity::task;
+use sea_orm::{FromQueryResult, Statement};
+use serde_json::{Value, json};
+
+use super::Claim;
+use crate::auth::Daemon;
+use crate::db::Writer;
+use crate::error::{Error, Result};
+
+/// A claim, and the daemon that shows it.
+#[derive(Clone, Debug)]
+pub(super) struct Shown {
+    pub daemon: Daemon,
+    pub claim: Claim,
+}
+
+impl Shown {
+    /// As the functions of the database read it.
+    pub(super) fn record(&self, place: usize) -> Value {
+        json!({
+            "place": place,
+            "workspace_id": self.daemon.workspace_id.0,
+            "daemon_id": self.daemon.daemon_id,
+            "task_id": self.claim.task_id.0,
+            "claim_token": self.claim.token.map(|token| token.0),
+        })
+    }
+}
+
+/// A task that a claim was shown for, as it is after that.
+#[derive(Debug, FromQueryResult)]
+pub(super) struct Answer {
+    place: i32,
+    /// Whether this claim has just changed it.
+    pub changed: bool,
+    #[sea_orm(nested)]
+    pub task: task::Model,
+}
+
+/// Runs one of these functions. The answers are in the order of the claims; those that are of no task of their daemon's
+/// are told so.
+pub(super) async fn run(
+    writer: &Writer,
+    shown: usize,
+    statement: Statement,
+) -> Result<Vec<Result<Answer>>> {
+    let found: Vec<Answer> = writer.at_once(statement).await?;
+    let mut answers: Vec<_> = (0..shown).map(|_| Err(Error::NotFound("task"))).collect();
+    for answer in found {
+        let place = usize::try_from(answer.place).ok();
+        if let Some(at) = place.and_then(|place| answers.get_mut(place)) {
+            *at = Ok(answer);
+        }
+    }
+    Ok(answers)
+}

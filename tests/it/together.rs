@@ -1,0 +1,143 @@
+//! Requests of one kind that arrive at the same moment share a transaction, and nothing else: nobody waits for what another
+//! waits for, or is told of a fault that is another's.
+
+use std::collections::HashSet;
+
+use futures::future::join_all;
+use serde_json::{Value, json};
+use uuid::Uuid;
+
+use crate::harness::{Claim, TestApp, World, uuid};
+
+/// How many arrive at the same moment.
+const CROWD: usize = 40;
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_crowd_of_daemons_works_through_everything_once() {
+    let app = TestApp::start().await;
+    let world = World::new(&app).await;
+    let agents: Vec<_> = join_all((0..4).map(|_| world.agent(100))).await;
+    let enqueues = (0..CROWD).map(|nth| {
+        let input = json!({"agentId": agents[nth % 4].0, "issueId": Uuid::new_v4()});
+        world.host.mutate("enqueueTask", input)
+    });
+    let enqueued: HashSet<Uuid> = join_all(enqueues)
+        .await
+        .into_iter()
+        .map(|answer| uuid(&answer.unwrap()["task"]["id"]))
+        .collect();
+    assert_eq!(enqueued.len(), CROWD);
+
+    // More claims than there are tasks: the rest gets nothing.
+    let claims = (0..CROWD + 10).map(|_| world.claim());
+    let claims: Vec<Claim> = join_all(claims).await.into_iter().flatten().collect();
+    let claimed: HashSet<Uuid> = claims.iter().map(|claim| claim.task_id.0).collect();
+    assert_eq!((claims.len(), claimed), (CROWD, enqueued));
+
+    for verb in ["startTask", "completeTask"] {
+        let requests = claims
+            .iter()
+            .map(|claim| world.daemon.mutate(verb, claim.input()));
+        for (claim, answer) in claims.iter().zip(join_all(requests).await) {
+            assert_eq!(uuid(&answer.unwrap()["id"]), claim.task_id.0, "{verb}");
+        }
+    }
+    for kind in ["queued", "dispatched", "running", "completed"] {
+        let events = app.database.event_count(kind).await;
+        assert_eq!(usize::try_from(events).unwrap(), CROWD, "{kind}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn each_of_a_crowd_is_told_what_is_its_own() {
+    let app = TestApp::start().await;
+    let world = World::new(&app).await;
+    let agent = world.agent(100).await;
+    for _ in 0..CROWD {
+        world
+            .enqueue(agent, json!({"issueId": Uuid::new_v4()}))
+            .await;
+    }
+    let claims = join_all((0..CROWD).map(|_| world.claim())).await;
+    let claims: Vec<Claim> = claims.into_iter().map(Option::unwrap).collect();
+    // Of four, one is right, one shows another's token, one speaks of a task that there is not, and one says nonsense.
+    let requests = claims.iter().enumerate().map(|(nth, claim)| {
+        let input = match nth % 4 {
+            0 => claim.input(),
+            1 => json!({"taskId": claim.task_id.0, "claimToken": Uuid::new_v4()}),
+            2 => json!({"taskId": Uuid::new_v4(), "claimToken": Uuid::new_v4()}),
+            _ => json!({"taskId": claim.task_id.0, "claimToken": "nonsense"}),
+        };
+        world.daemon.mutate("startTask", input)
+    });
+    for (nth, answer) in join_all(requests).await.into_iter().enumerate() {
+        let code = answer.err().map(|error| error.code);
+        let expected = [
+            None,
+            Some("CLAIM_CONFLICT"),
+            Some("NOT_FOUND"),
+            Some("BAD_USER_INPUT"),
+        ];
+        assert_eq!(code.as_deref(), expected[nth % 4], "the {nth}th");
+    }
+    assert_eq!(app.database.event_count("running").await, 10);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn nobody_waits_for_a_lock_that_holds_up_another() {
+    let app = TestApp::start().await;
+    let world = World::new(&app).await;
+    let (held_up, free) = (world.agent(10).await, world.agent(100).await);
+    world.enqueue(held_up, json!({"priority": 9})).await;
+    let claim = world.claim().await.expect("the held up agent's task");
+    for _ in 0..CROWD {
+        world
+            .enqueue(free, json!({"issueId": Uuid::new_v4()}))
+            .await;
+    }
+
+    let lock = app.database.hold_agent(held_up).await;
+    let start = world.daemon.mutate("startTask", claim.input());
+    let others = async {
+        // The one waits, and lets the others by.
+        app.database.until_waiting(1).await;
+        let claims = join_all((0..CROWD).map(|_| world.claim())).await;
+        let claims: Vec<Claim> = claims.into_iter().map(Option::unwrap).collect();
+        let starts = claims
+            .iter()
+            .map(|claim| world.daemon.mutate("startTask", claim.input()));
+        let started: Vec<Value> = join_all(starts)
+            .await
+            .into_iter()
+            .map(Result::unwrap)
+            .collect();
+        lock.roll_back().await;
+        started
+    };
+    let (start, started) = tokio::join!(start, others);
+    assert_eq!(start.unwrap()["status"], "RUNNING");
+    assert_eq!(started.len(), CROWD);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_request_that_is_in_a_crowd_twice_is_one_claim() {
+    let app = TestApp::start().await;
+    let world = World::new(&app).await;
+    let agent = world.agent(100).await;
+    for _ in 0..CROWD {
+        world
+            .enqueue(agent, json!({"issueId": Uuid::new_v4()}))
+            .await;
+    }
+    let ids: Vec<Uuid> = (0..8).map(|_| Uuid::new_v4()).collect();
+    let requests = (0..CROWD).map(|nth| {
+        let input = json!({"runtimeId": world.runtime_id.0, "requestId": ids[nth % ids.len()]});
+        world.daemon.mutate("claimTask", input)
+    });
+    let claims = join_all(requests).await.into_iter();
+    let claims: Vec<Claim> = claims.map(|answer| Claim::of(&answer.unwrap())).collect();
+    for (nth, claim) in claims.iter().enumerate() {
+        assert_eq!(*claim, claims[nth % ids.len()], "the {nth}th");
+    }
+    assert_eq!(app.database.event_count("dispatched").await, 8);
+}
