@@ -4,20 +4,19 @@
 //! concurrency (`task_claim`): one statement, one round trip, however many tasks it hands out.
 
 mod requeue;
+pub(super) mod together;
 
 use entity::id::{AgentId, ClaimRequestId, ClaimToken, RuntimeId};
 use entity::{agent, task};
 use sea_orm::{
     ColumnTrait, ConnectionTrait, EntityTrait, FromQueryResult, QueryFilter, Statement, raw_sql,
 };
-use serde_json::{Value, json};
 use uuid::Uuid;
 
 use super::session;
 use crate::auth::{Daemon, Viewer, require_all_found};
 use crate::db::Writer;
 use crate::error::{Error, Result};
-use crate::group::Patience;
 use crate::limits;
 use crate::settings::Settings;
 
@@ -79,138 +78,6 @@ pub async fn claim(
            left join lateral task_session_to_resume(task) as resume on true"#
     );
     claimed(writer.db(), writer.at_once(statement).await?).await
-}
-
-/// A task of one runtime that a daemon asks for.
-#[derive(Clone, Debug)]
-pub(super) struct Claiming {
-    /// Who asks.
-    pub daemon: Daemon,
-    /// For which of its runtimes.
-    pub runtime_id: RuntimeId,
-    /// Of which agent; any where it is absent.
-    pub agent_id: Option<AgentId>,
-    /// Makes the claim repeatable.
-    pub request_id: Option<ClaimRequestId>,
-}
-
-/// What somebody who asks together with others is told.
-#[derive(Debug)]
-pub(super) enum Told {
-    /// This is yours.
-    Take(Box<Claimed>),
-    /// There is nothing to do.
-    Nothing,
-    /// Ask again, alone: something has to be taken back first, or somebody else was faster.
-    Ask,
-}
-
-/// What was found for somebody who asked together with others.
-#[derive(Debug, FromQueryResult)]
-struct Found {
-    place: i32,
-    #[sea_orm(nested)]
-    handed: Option<HandedOut>,
-}
-
-/// Hands one task to each, as [`claim`] does.
-pub(super) async fn claim_together(
-    writer: &Writer,
-    settings: &Settings,
-    asked: Vec<Claiming>,
-    patience: Patience,
-) -> Result<Vec<Result<Told>>> {
-    let mut told: Vec<Result<Told>> = Vec::with_capacity(asked.len());
-    for own in own_runtimes(writer.db(), &asked).await? {
-        told.push(match own {
-            None => Err(Error::NotFound("runtime")),
-            Some(runtime) if runtime.has_expired => Ok(Told::Ask),
-            Some(_) => Ok(Told::Nothing),
-        });
-    }
-    let may = asked.iter().zip(&told).enumerate();
-    let records: Vec<Value> = may
-        .filter(|(_, (_, told))| matches!(told, Ok(Told::Nothing)))
-        .map(|(place, (asked, _))| {
-            json!({
-                "place": place,
-                "runtime_id": asked.runtime_id.0,
-                "agent_id": asked.agent_id.map(|id| id.0),
-                "request_id": asked.request_id.map(|id| id.0),
-            })
-        })
-        .collect();
-    if records.is_empty() {
-        return Ok(told);
-    }
-    let lock_timeout = patience.lock_timeout();
-    let (records, lease_secs) = (Value::from(records), settings.claim_lease.as_secs_f64());
-    let statement: Statement = raw_sql!(
-        Postgres,
-        r#"select place, (task).*, resume.session_id as resume_session_id, resume.work_dir as resume_work_dir,
-               resume.runtime_id as resume_runtime_id
-           from task_claim_together({records}, make_interval(secs => {lease_secs}), {lock_timeout}) as claim
-           left join lateral task_session_to_resume(claim.task) as resume on (claim.task).id is not null"#
-    );
-    let found: Vec<Found> = writer.at_once(statement).await?;
-    let mut places = Vec::with_capacity(found.len());
-    let mut handed_out = Vec::with_capacity(found.len());
-    for Found { place, handed } in found {
-        let at = usize::try_from(place).ok();
-        let Some(at) = at.and_then(|place| told.get_mut(place)) else {
-            continue;
-        };
-        match handed {
-            None => *at = Ok(Told::Ask),
-            Some(handed) => {
-                places.push(place);
-                handed_out.push(handed);
-            }
-        }
-    }
-    let claimed = claimed(writer.db(), handed_out).await?;
-    for (place, claimed) in places.into_iter().zip(claimed) {
-        let at = usize::try_from(place).ok();
-        if let Some(at) = at.and_then(|place| told.get_mut(place)) {
-            *at = Ok(Told::Take(Box::new(claimed)));
-        }
-    }
-    Ok(told)
-}
-
-/// The runtimes that are asked for, where they are of the daemon that asks.
-async fn own_runtimes(db: &impl ConnectionTrait, asked: &[Claiming]) -> Result<Vec<Option<Asked>>> {
-    let ids: Vec<Uuid> = asked.iter().map(|asked| asked.runtime_id.0).collect();
-    let workspaces: Vec<Uuid> = asked
-        .iter()
-        .map(|asked| asked.daemon.workspace_id.0)
-        .collect();
-    let daemons: Vec<String> = asked
-        .iter()
-        .map(|asked| asked.daemon.daemon_id.clone())
-        .collect();
-    let statement: Statement = raw_sql!(
-        Postgres,
-        r#"select asked.place, runtime.id, exists (
-               select from agent_task_queue as task
-               where task.runtime_id = runtime.id
-                   and by_index('held_by_runtime', task.status in ('dispatched', 'running'))
-                   and task.status = 'dispatched' and task.claim_expires_at < now()
-           ) as has_expired
-           from unnest({ids}::uuid[], {workspaces}::uuid[], {daemons}::text[])
-               with ordinality as asked (runtime_id, workspace_id, daemon_id, place)
-           join agent_runtime as runtime on runtime.id = asked.runtime_id
-               and runtime.workspace_id = asked.workspace_id and runtime.daemon_id = asked.daemon_id"#
-    );
-    let mut own: Vec<Option<Asked>> = asked.iter().map(|_| None).collect();
-    for row in db.query_all_raw(statement).await? {
-        let place: i64 = row.try_get("", "place")?;
-        let at = usize::try_from(place - 1).ok();
-        if let Some(at) = at.and_then(|place| own.get_mut(place)) {
-            *at = Some(Asked::from_query_result(&row, "")?);
-        }
-    }
-    Ok(own)
 }
 
 /// A runtime that a daemon asks for.

@@ -1,19 +1,15 @@
 //! Putting work on the board.
 
-use entity::id::{
-    AgentId, AutopilotRunId, ChatSessionId, CommentId, IssueId, MemberId, TaskId, WorkspaceId,
-};
+pub(super) mod together;
+
+use entity::id::{AgentId, AutopilotRunId, ChatSessionId, CommentId, IssueId, TaskId};
 use entity::{agent, task};
 use sea_orm::sea_query::LockType;
-use sea_orm::{
-    DatabaseTransaction, EntityTrait, FromQueryResult, QueryFilter, QuerySelect, Statement, raw_sql,
-};
+use sea_orm::{DatabaseTransaction, EntityTrait, QueryFilter, QuerySelect, Statement, raw_sql};
 use serde_json::{Value, json};
 
 use crate::auth::Viewer;
-use crate::db::Writer;
 use crate::error::{Error, Result};
-use crate::group::Patience;
 use crate::limits;
 
 /// A task to be put on the board.
@@ -113,104 +109,6 @@ pub async fn enqueue(txn: &DatabaseTransaction, viewer: &Viewer, new: NewTask) -
             });
         }
     }
-}
-
-/// A task to be put on the board, and who asks for it.
-#[derive(Clone, Debug)]
-pub(super) struct Enqueueing {
-    /// The only workspace whose agents they see.
-    pub workspace_id: Option<WorkspaceId>,
-    /// The only member whose private agents they see.
-    pub member_id: Option<MemberId>,
-    /// The task.
-    pub new: NewTask,
-}
-
-impl Enqueueing {
-    /// Refuses what can never be right.
-    pub(super) fn check(viewer: &Viewer, new: NewTask) -> Result<Self> {
-        viewer.require_host()?;
-        new.check()?;
-        Ok(Self {
-            workspace_id: viewer.workspace_id(),
-            member_id: viewer.own_private_agents_only(),
-            new,
-        })
-    }
-
-    /// As the function of the database reads it.
-    fn record(&self, place: usize) -> Value {
-        let Self {
-            workspace_id,
-            member_id,
-            new,
-        } = self;
-        let mut record = json!({
-            "place": place,
-            "workspace_id": workspace_id.map(|id| id.0),
-            "member_id": member_id.map(|id| id.0),
-            "id": TaskId::generate().0,
-            "agent_id": new.agent_id.0,
-            "issue_id": new.issue_id.map(|id| id.0),
-            "chat_session_id": new.chat_session_id.map(|id| id.0),
-            "autopilot_run_id": new.autopilot_run_id.map(|id| id.0),
-            "priority": new.priority,
-            "trigger_comment_id": new.trigger_comment_id.map(|id| id.0),
-            "trigger_summary": new.trigger_summary,
-            "force_fresh_session": new.force_fresh_session,
-            "is_leader_task": new.is_leader_task,
-            "max_attempts": new.max_attempts,
-        });
-        // A null would be a context too.
-        if let Some(context) = &new.context {
-            record["context"] = context.clone();
-        }
-        record
-    }
-}
-
-/// What became of it.
-#[derive(Debug, FromQueryResult)]
-struct Put {
-    place: i32,
-    archived: bool,
-    inserted: bool,
-    #[sea_orm(nested)]
-    task: Option<task::Model>,
-}
-
-/// Puts tasks on the board as [`enqueue`] does. None: the one that was in the way has ended meanwhile, and there is room.
-pub(super) async fn enqueue_together(
-    writer: &Writer,
-    asked: Vec<Enqueueing>,
-    patience: Patience,
-) -> Result<Vec<Result<Option<Enqueued>>>> {
-    let records = asked.iter().enumerate();
-    let records: Value = records.map(|(place, asked)| asked.record(place)).collect();
-    let lock_timeout = patience.lock_timeout();
-    let statement: Statement = raw_sql!(
-        Postgres,
-        "select place, archived, inserted, (task).* from task_enqueue_together({records}, {lock_timeout})"
-    );
-    let found: Vec<Put> = writer.at_once(statement).await?;
-    let mut answers: Vec<_> = asked
-        .iter()
-        .map(|_| Err(Error::NotFound("agent")))
-        .collect();
-    for put in found {
-        let place = usize::try_from(put.place).ok();
-        if let Some(at) = place.and_then(|place| answers.get_mut(place)) {
-            *at = if put.archived {
-                Err(archived())
-            } else {
-                Ok(put.task.map(|task| Enqueued {
-                    task,
-                    deduplicated: !put.inserted,
-                }))
-            };
-        }
-    }
-    Ok(answers)
 }
 
 /// Why an archived agent is given nothing.

@@ -2,7 +2,8 @@
 
 use entity::task;
 use sea_orm::{DatabaseTransaction, EntityTrait, Statement, raw_sql};
-use serde_json::{Value, json};
+use serde::Serialize;
+use serde_json::Value;
 
 use super::shown::{self, Shown};
 use super::{Claim, find_of_daemon, lock, retry};
@@ -45,6 +46,34 @@ pub(super) struct Completing {
     pub completion: Completion,
 }
 
+/// Such a task as the function of the database reads it.
+#[derive(Debug, Serialize)]
+struct Record<'a> {
+    #[serde(flatten)]
+    shown: shown::Record<'a>,
+    session_id: Option<&'a str>,
+    work_dir: Option<&'a str>,
+    // A null would be a result too.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    result: Option<&'a Value>,
+}
+
+impl Completing {
+    fn record(&self, place: usize) -> Record<'_> {
+        let Completion {
+            result,
+            session_id,
+            work_dir,
+        } = &self.completion;
+        Record {
+            shown: self.shown.record(place),
+            session_id: session_id.as_deref(),
+            work_dir: work_dir.as_deref(),
+            result: result.as_ref(),
+        }
+    }
+}
+
 impl Completion {
     /// Refuses what can never be right.
     pub(super) fn check(&self) -> Result<()> {
@@ -61,23 +90,8 @@ pub(super) async fn complete_together(
     patience: Patience,
 ) -> Result<Vec<Result<task::Model>>> {
     let records = asked.iter().enumerate();
-    let records: Value = records
-        .map(|(place, asked)| {
-            let Completion {
-                result,
-                session_id,
-                work_dir,
-            } = &asked.completion;
-            let mut record = asked.shown.record(place);
-            record["session_id"] = json!(session_id);
-            record["work_dir"] = json!(work_dir);
-            // A null would be a result too.
-            if let Some(result) = result {
-                record["result"] = result.clone();
-            }
-            record
-        })
-        .collect();
+    let records: Vec<_> = records.map(|(place, asked)| asked.record(place)).collect();
+    let records = shown::json(&records)?;
     let lock_timeout = patience.lock_timeout();
     let statement: Statement = raw_sql!(
         Postgres,

@@ -2,7 +2,9 @@
 
 use entity::task;
 use sea_orm::{FromQueryResult, Statement};
-use serde_json::{Value, json};
+use serde::Serialize;
+use serde_json::Value;
+use uuid::Uuid;
 
 use super::Claim;
 use crate::auth::Daemon;
@@ -16,17 +18,32 @@ pub(super) struct Shown {
     pub claim: Claim,
 }
 
+/// A claim as the functions of the database read it.
+#[derive(Debug, Serialize)]
+pub(super) struct Record<'a> {
+    place: usize,
+    workspace_id: Uuid,
+    daemon_id: &'a str,
+    task_id: Uuid,
+    claim_token: Option<Uuid>,
+}
+
 impl Shown {
-    /// As the functions of the database read it.
-    pub(super) fn record(&self, place: usize) -> Value {
-        json!({
-            "place": place,
-            "workspace_id": self.daemon.workspace_id.0,
-            "daemon_id": self.daemon.daemon_id,
-            "task_id": self.claim.task_id.0,
-            "claim_token": self.claim.token.map(|token| token.0),
-        })
+    /// As the functions of the database read it, the one at this place.
+    pub(super) fn record(&self, place: usize) -> Record<'_> {
+        Record {
+            place,
+            workspace_id: self.daemon.workspace_id.0,
+            daemon_id: &self.daemon.daemon_id,
+            task_id: self.claim.task_id.0,
+            claim_token: self.claim.token.map(|token| token.0),
+        }
     }
+}
+
+/// What the functions of the database read.
+pub(super) fn json(records: &[impl Serialize]) -> Result<Value> {
+    serde_json::to_value(records).map_err(|error| Error::Internal(error.into()))
 }
 
 /// A task that a claim was shown for, as it is after that.

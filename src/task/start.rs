@@ -2,7 +2,6 @@
 
 use entity::task;
 use sea_orm::{Statement, raw_sql};
-use serde_json::Value;
 
 use super::shown::{self, Answer, Shown};
 use crate::db::Writer;
@@ -17,7 +16,8 @@ pub(super) async fn start_together(
     patience: Patience,
 ) -> Result<Vec<Result<task::Model>>> {
     let records = asked.iter().enumerate();
-    let records: Value = records.map(|(place, shown)| shown.record(place)).collect();
+    let records: Vec<_> = records.map(|(place, shown)| shown.record(place)).collect();
+    let records = shown::json(&records)?;
     let lock_timeout = patience.lock_timeout();
     let statement: Statement = raw_sql!(
         Postgres,

@@ -4,8 +4,10 @@
 use entity::task;
 use tokio_util::task::TaskTracker;
 
-use super::claim::{self, Claimed, Claiming, Request, Told};
-use super::enqueue::{self, Enqueued, Enqueueing, NewTask, QuickCreate};
+use super::claim::together::{Claiming, Told, claim_together};
+use super::claim::{self, Claimed, Request};
+use super::enqueue::together::{Enqueueing, enqueue_together};
+use super::enqueue::{self, Enqueued, NewTask, QuickCreate};
 use super::settle::{self, Completing, Completion};
 use super::shown::Shown;
 use super::{Claim, start};
@@ -36,11 +38,11 @@ impl Together {
             settings: settings.clone(),
             enqueues: Group::new(tracker.clone(), move |asked, patience| {
                 let writer = enqueueing.clone();
-                async move { enqueue::enqueue_together(&writer, asked, patience).await }
+                async move { enqueue_together(&writer, asked, patience).await }
             }),
             claims: Group::new(tracker.clone(), move |asked, patience| {
                 let (writer, settings) = (claiming.clone(), lease.clone());
-                async move { claim::claim_together(&writer, &settings, asked, patience).await }
+                async move { claim_together(&writer, &settings, asked, patience).await }
             }),
             starts: Group::new(tracker.clone(), move |asked, patience| {
                 let writer = starting.clone();
