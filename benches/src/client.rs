@@ -38,6 +38,11 @@ impl Client {
         Self::new(address, &self.token)
     }
 
+    /// Their token.
+    pub(crate) fn token(&self) -> &str {
+        &self.token
+    }
+
     /// The data of a document's answer.
     pub(crate) async fn data(&self, document: &str, variables: &Value) -> anyhow::Result<Value> {
         let response = self

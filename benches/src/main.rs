@@ -5,6 +5,7 @@
 
 mod board;
 mod client;
+mod fanout;
 mod flat;
 mod held;
 mod life;
@@ -51,6 +52,8 @@ enum Command {
 /// What to measure.
 #[derive(Debug, Subcommand)]
 enum Case {
+    /// What live delivery costs, and how long it takes, against the edge that async-graphql brings for axum.
+    Fanout(fanout::FanoutArgs),
     /// What a call costs on a large board against a small one.
     Flat(flat::FlatArgs),
     /// What a transaction that stays open costs everyone else.
@@ -80,6 +83,7 @@ async fn main() -> anyhow::Result<()> {
 
 async fn run(case: Case, postgres: &Postgres, file: Option<PathBuf>) -> anyhow::Result<()> {
     match case {
+        Case::Fanout(args) => args.run(postgres, file).await,
         Case::Flat(args) => args.run(postgres, file).await,
         Case::Held(args) => args.run(postgres, file).await,
         Case::Queue(args) => args.run(postgres, file).await,

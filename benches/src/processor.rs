@@ -2,6 +2,8 @@
 
 use std::fs;
 
+use anyhow::Context;
+
 /// How many ticks a second the kernel counts in.
 const TICKS: f64 = 100.0;
 
@@ -34,6 +36,19 @@ impl Used {
             load: self.load - earlier.load,
         }
     }
+}
+
+/// How many bytes of memory a process has resident.
+pub(crate) fn memory(process: u32) -> anyhow::Result<f64> {
+    let status = fs::read_to_string(format!("/proc/{process}/status"))?;
+    resident(&status).context("a process has no resident memory")
+}
+
+fn resident(status: &str) -> Option<f64> {
+    let mut lines = status.lines();
+    let resident = lines.find_map(|line| line.strip_prefix("VmRSS:"))?;
+    let kib: f64 = resident.trim().strip_suffix(" kB")?.parse().ok()?;
+    Some(kib * 1024.0)
 }
 
 /// What the kernel says of a process.
@@ -74,7 +89,13 @@ fn family(parent: u32) -> Option<f64> {
 
 #[cfg(test)]
 mod tests {
-    use super::Stat;
+    use super::{Stat, resident};
+
+    #[test]
+    fn resident_memory_is_told_in_bytes() {
+        let status = "Name:\ta\nVmHWM:\t    9 kB\nVmRSS:\t    2 kB\n";
+        assert_eq!(resident(status), Some(2048.0));
+    }
 
     #[test]
     fn the_times_are_read_behind_a_name_with_brackets() {

@@ -52,6 +52,14 @@ impl Sample {
     }
 }
 
+impl FromIterator<f64> for Sample {
+    fn from_iter<I: IntoIterator<Item = f64>>(values: I) -> Self {
+        let mut values: Vec<f64> = values.into_iter().collect();
+        values.sort_by(f64::total_cmp);
+        Self(values)
+    }
+}
+
 /// A number with as many digits as one reads.
 pub(crate) fn short(value: f64) -> String {
     match value.abs() {
@@ -74,6 +82,16 @@ mod tests {
         let quantiles = [0, 500, 950, 1000].map(|permille| sample.quantile(permille));
         assert_eq!(quantiles.map(short), ["1.00", "3.00", "5.00", "5.00"]);
         assert_eq!(sample.spread(), "1.00–5.00");
+    }
+
+    #[test]
+    fn measurements_are_the_same_one_by_one_and_all_at_once() {
+        let values = [5.0, 1.0, 4.0];
+        let mut one_by_one = Sample::default();
+        for value in values {
+            one_by_one.add(value);
+        }
+        assert_eq!(values.into_iter().collect::<Sample>().0, one_by_one.0);
     }
 
     #[test]

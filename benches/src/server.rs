@@ -21,6 +21,7 @@ use tokio::process::{Child, Command};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use crate::fanout;
 use crate::plans::Explained;
 use crate::postgres::{self, Postgres};
 
@@ -42,6 +43,9 @@ pub(crate) struct ServerArgs {
     /// Of which statements Postgres writes the plan to its log.
     #[arg(long)]
     explained: Option<Explained>,
+    /// That it has the edge which async-graphql brings for axum.
+    #[arg(long)]
+    stock: bool,
 }
 
 impl ServerArgs {
@@ -54,19 +58,24 @@ impl ServerArgs {
         // What the database allows is measured, not what one client is allowed.
         let mut settings = Settings::default();
         settings.edge.requests_per_second = 0;
-        let app = App::new(Config {
+        settings.edge.connections_per_token = usize::MAX;
+        let config = Config {
             database,
             listener_database: None,
             connect: CONNECT,
             settings,
-        });
+        };
         let listener = TcpListener::bind("127.0.0.1:0").await?;
         let mut stdout = std::io::stdout();
         writeln!(stdout, "{}", listener.local_addr()?)?;
         stdout.flush()?;
 
         let (tracker, stop) = (TaskTracker::new(), CancellationToken::new());
-        let running = tracker.spawn(app.run(listener, stop.clone()));
+        let running = if self.stock {
+            tracker.spawn(fanout::serve_stock(config, listener, stop.clone()))
+        } else {
+            tracker.spawn(App::new(config).run(listener, stop.clone()))
+        };
         let mut stdin = Receiver::from_owned_fd(std::io::stdin().as_fd().try_clone_to_owned()?)?;
         stdin.read_to_end(&mut Vec::new()).await?;
         stop.cancel();
@@ -101,6 +110,11 @@ impl Server {
         Self::start_with(postgres, database, &[explained]).await
     }
 
+    /// Starts one that has the edge which async-graphql brings for axum.
+    pub(crate) async fn start_stock(postgres: &Postgres, database: &str) -> anyhow::Result<Self> {
+        Self::start_with(postgres, database, &["--stock"]).await
+    }
+
     async fn start_with(
         postgres: &Postgres,
         database: &str,
@@ -128,6 +142,11 @@ impl Server {
     /// Its process.
     pub(crate) fn process(&self) -> Option<u32> {
         self.child.id()
+    }
+
+    /// Kills it.
+    pub(crate) async fn kill(&mut self) -> anyhow::Result<()> {
+        Ok(self.child.kill().await?)
     }
 
     /// Stops it.

@@ -26,6 +26,10 @@ const MESSAGE_BYTES: usize = 256 * 1024;
 /// What is set aside for reading from a socket, however idle. The default is 128 KiB.
 const READ_BUFFER_BYTES: usize = 4 * 1024;
 
+/// How much is written before it is sent though there is more to write: enough for what was sent at once not to cost as
+/// much as if it were sent one by one, and little enough to be kept for every socket.
+const WRITE_BUFFER_BYTES: usize = 4 * 1024;
+
 /// Opens a socket.
 pub(super) async fn open(
     State(edge): State<Edge>,
@@ -37,16 +41,17 @@ pub(super) async fn open(
         .protocols([PROTOCOL])
         .max_message_size(MESSAGE_BYTES)
         .max_frame_size(MESSAGE_BYTES)
-        .read_buffer_size(READ_BUFFER_BYTES);
+        .read_buffer_size(READ_BUFFER_BYTES)
+        .write_buffer_size(WRITE_BUFFER_BYTES);
     let understood = upgrade.selected_protocol().is_some();
     // From here on, so that a server that stops does not miss a socket that is only about to open.
     let tracked = edge.tracker.token();
     upgrade.on_upgrade(move |socket| async move {
         let conversation = Conversation::new(edge, socket, from_header);
         if understood {
-            conversation.hold().await;
+            Box::pin(conversation.hold()).await;
         } else {
-            conversation.end(Close::UNKNOWN_PROTOCOL).await;
+            Box::pin(conversation.end(Close::UNKNOWN_PROTOCOL)).await;
         }
         drop(tracked);
     })

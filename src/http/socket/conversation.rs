@@ -5,7 +5,7 @@ use std::ops::ControlFlow;
 use async_graphql::Request;
 use async_graphql::parser::types::OperationType;
 use axum::extract::ws::{Message, WebSocket};
-use futures::{StreamExt, stream};
+use futures::{FutureExt, SinkExt, StreamExt, stream};
 use secrecy::SecretString;
 use serde_json::{Map, Value};
 use tokio::time::Instant;
@@ -23,6 +23,9 @@ use crate::http::{Edge, viewer};
 
 /// How long a client may take to answer that it is closing too.
 const FAREWELL: std::time::Duration = std::time::Duration::from_secs(1);
+
+/// How many results are written before what was written is sent. More would keep the client from being heard.
+const WRITTEN_AT_ONCE: usize = 64;
 
 /// What was said on a socket, and is under way.
 pub(super) struct Conversation {
@@ -80,13 +83,14 @@ impl Conversation {
                 () = self.ended.cancelled() => ControlFlow::Break(Some(Close::FORBIDDEN)),
                 () = tokio::time::sleep_until(self.due) => self.fall_due().await,
                 turn = Self::turn(&mut self.socket, &mut self.operations) => match turn {
-                    Turn::Heard(message) => self.hear(message).await,
+                    // Rare, and large while it lasts: there are far more sockets on which nothing is heard.
+                    Turn::Heard(message) => Box::pin(self.hear(message)).await,
                     Turn::Said(said) => self.tell(said).await,
                 },
             };
             match flow {
                 ControlFlow::Continue(()) => {}
-                ControlFlow::Break(Some(close)) => return self.end(close).await,
+                ControlFlow::Break(Some(close)) => return Box::pin(self.end(close)).await,
                 ControlFlow::Break(None) => return,
             }
         }
@@ -258,15 +262,31 @@ impl Conversation {
         ControlFlow::Continue(())
     }
 
-    /// Passes on what came of an operation.
+    /// Passes on what came of an operation, and what else has come by then: to send many results at once costs little more
+    /// than to send one.
     async fn tell(&mut self, said: Said) -> Flow {
+        self.write_said(said).await?;
+        for _ in 1..WRITTEN_AT_ONCE {
+            let Some(said) = self.operations.next().now_or_never().flatten() else {
+                break;
+            };
+            self.write_said(said).await?;
+        }
+        self.send().await
+    }
+
+    /// Writes what came of an operation.
+    async fn write_said(&mut self, said: Said) -> Flow {
         match said {
             Said::Result(id, result) => {
                 let payload = result.payload();
-                self.say(&ServerMessage::Next { id: &id, payload }).await
+                self.write(&ServerMessage::Next { id: &id, payload }).await
             }
-            Said::Refusal(id, refusal) => self.refuse(&id, &refusal).await,
-            Said::End(id) => self.say(&ServerMessage::Complete { id: &id }).await,
+            Said::Refusal(id, refusal) => {
+                let payload = refusal.errors();
+                self.write(&ServerMessage::Error { id: &id, payload }).await
+            }
+            Said::End(id) => self.write(&ServerMessage::Complete { id: &id }).await,
         }
     }
 
@@ -276,8 +296,14 @@ impl Conversation {
         self.say(&ServerMessage::Error { id, payload }).await
     }
 
-    /// Says something, unless it is time to end: a client that does not read would hold that up.
+    /// Says something.
     async fn say(&mut self, message: &ServerMessage<'_>) -> Flow {
+        self.write(message).await?;
+        self.send().await
+    }
+
+    /// Writes something that is to be sent, or to be sent with more.
+    async fn write(&mut self, message: &ServerMessage<'_>) -> Flow {
         let text = match message.write() {
             Ok(text) => text,
             Err(error) => {
@@ -285,14 +311,30 @@ impl Conversation {
                 return ControlFlow::Break(None);
             }
         };
-        tokio::select! {
-            biased;
-            sent = self.socket.send(Message::text(text)) => match sent {
-                Ok(()) => ControlFlow::Continue(()),
-                Err(_) => ControlFlow::Break(None),
-            },
-            () = self.edge.stop.cancelled() => ControlFlow::Break(Some(Close::RESTART)),
-            () = self.ended.cancelled() => ControlFlow::Break(Some(Close::FORBIDDEN)),
-        }
+        let written = self.socket.feed(Message::text(text));
+        until_ended(&self.edge.stop, &self.ended, written).await
+    }
+
+    /// Sends what was written.
+    async fn send(&mut self) -> Flow {
+        let sent = self.socket.flush();
+        until_ended(&self.edge.stop, &self.ended, sent).await
+    }
+}
+
+/// Writes or sends, unless it is time to end: a client that does not read would hold that up.
+async fn until_ended(
+    stop: &CancellationToken,
+    ended: &CancellationToken,
+    sent: impl Future<Output = Result<(), axum::Error>>,
+) -> Flow {
+    tokio::select! {
+        biased;
+        sent = sent => match sent {
+            Ok(()) => ControlFlow::Continue(()),
+            Err(_) => ControlFlow::Break(None),
+        },
+        () = stop.cancelled() => ControlFlow::Break(Some(Close::RESTART)),
+        () = ended.cancelled() => ControlFlow::Break(Some(Close::FORBIDDEN)),
     }
 }

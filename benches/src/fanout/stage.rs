@@ -1,0 +1,190 @@
+//! A board whose events one server delivers: Callboard's own edge or the one that it is compared with.
+
+use std::time::{Duration, Instant};
+
+use anyhow::Context;
+use serde_json::json;
+use sqlx::{Connection, PgConnection};
+use uuid::Uuid;
+
+use super::crowd::Door;
+use crate::board::Board;
+use crate::postgres::Postgres;
+use crate::processor::Used;
+use crate::server::Server;
+
+/// Whose edge delivers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Side {
+    Callboard,
+    Stock,
+}
+
+impl Side {
+    pub(super) const ALL: [Self; 2] = [Self::Callboard, Self::Stock];
+
+    pub(super) const fn name(self) -> &'static str {
+        match self {
+            Self::Callboard => "Callboard",
+            Self::Stock => "stock",
+        }
+    }
+
+    pub(super) const fn meaning(self) -> &'static str {
+        match self {
+            Self::Callboard => "the edge of Callboard",
+            Self::Stock => "the edge that async-graphql brings for axum, over the same schema",
+        }
+    }
+
+    async fn start(self, postgres: &Postgres, database: &str) -> anyhow::Result<Server> {
+        match self {
+            Self::Callboard => Server::start(postgres, database).await,
+            Self::Stock => Server::start_stock(postgres, database).await,
+        }
+    }
+}
+
+/// What is measured: a server that delivers, and what there is to deliver.
+#[derive(Debug)]
+pub(super) struct Stage<'a> {
+    postgres: &'a Postgres,
+    side: Side,
+    /// With a server of its own, through which tasks come: what delivers does nothing else.
+    board: Board,
+    server: Server,
+    connection: PgConnection,
+}
+
+impl<'a> Stage<'a> {
+    /// Sets one up on a database that was loaded.
+    pub(super) async fn open(
+        postgres: &'a Postgres,
+        database: &str,
+        side: Side,
+    ) -> anyhow::Result<Self> {
+        Ok(Self {
+            postgres,
+            side,
+            board: Board::open(postgres, database).await?,
+            server: side.start(postgres, database).await?,
+            connection: postgres.connect(database).await?,
+        })
+    }
+
+    /// Where subscribers come in.
+    pub(super) fn door(&self) -> Door {
+        Door {
+            address: self.server.address,
+            token: self.board.host.token().to_owned(),
+            workspace_id: self.board.workspace_id,
+        }
+    }
+
+    /// What was used until now.
+    pub(super) fn used(&self) -> Used {
+        Used::until_now(self.server.process(), self.postgres.process())
+    }
+
+    /// The bytes of memory that the delivering server has in use.
+    pub(super) fn memory(&self) -> anyhow::Result<f64> {
+        let process = self.server.process().context("the server has ended")?;
+        crate::processor::memory(process)
+    }
+
+    /// The last event.
+    pub(super) async fn last_event(&mut self) -> anyhow::Result<i64> {
+        last_event(&mut self.connection).await
+    }
+
+    /// The events about tasks that happened after one.
+    pub(super) async fn happened_after(&mut self, event: i64) -> anyhow::Result<Vec<i64>> {
+        let happened = sqlx::query_scalar(
+            "select position from task_event
+             where position > $1 and kind not in ('agent_changed', 'runtime_changed') order by position",
+        );
+        Ok(happened.bind(event).fetch_all(&mut self.connection).await?)
+    }
+
+    /// Puts tasks on the board in one transaction: an event each. Returns the last event, and when the commit returned.
+    pub(super) async fn commit(&mut self, tasks: u32) -> anyhow::Result<(i64, Instant)> {
+        let mut transaction = self.connection.begin().await?;
+        sqlx::query(
+            "insert into agent_task_queue (workspace_id, agent_id, runtime_id, issue_id, trigger_summary)
+             select workspace_id, id, runtime_id, gen_random_uuid(), 'Please look into it: number ' || n
+             from agent, generate_series(1, $1) as n
+             where name = 'agent 00001'",
+        )
+        .bind(i32::try_from(tasks)?)
+        .execute(&mut *transaction)
+        .await?;
+        let last = last_event(&mut transaction).await?;
+        transaction.commit().await?;
+        Ok((last, Instant::now()))
+    }
+
+    /// Puts a task on the board through the API.
+    async fn enqueue(&self) -> anyhow::Result<()> {
+        let agent = self.board.runtime()?.agents.first();
+        let input = json!({"agentId": agent, "issueId": Uuid::new_v4(), "triggerSummary": "Please look into it: number 1"});
+        let document =
+            "mutation($input: EnqueueTaskInput!) { enqueueTask(input: $input) { task { id } } }";
+        self.board
+            .host
+            .data(document, &json!({"input": input}))
+            .await?;
+        Ok(())
+    }
+
+    /// Puts so many tasks on the board, as the load wants it.
+    pub(super) async fn produce(&mut self, load: Load, tasks: u32) -> anyhow::Result<()> {
+        match load {
+            Load::Bulk { batch } => {
+                for _ in 0..tasks.div_ceil(batch) {
+                    self.commit(batch).await?;
+                }
+            }
+            Load::Api { rate } => {
+                let mut ticks = tokio::time::interval(Duration::from_secs(1) / rate);
+                for _ in 0..tasks {
+                    ticks.tick().await;
+                    self.enqueue().await?;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Kills the server that delivers.
+    pub(super) async fn kill(&mut self) -> anyhow::Result<()> {
+        self.server.kill().await
+    }
+
+    /// Starts another one.
+    pub(super) async fn start_again(&mut self) -> anyhow::Result<()> {
+        self.server = self.side.start(self.postgres, &self.board.database).await?;
+        Ok(())
+    }
+
+    /// Stops its servers.
+    pub(super) async fn close(self) -> anyhow::Result<()> {
+        self.server.stop().await?;
+        self.board.server.stop().await?;
+        Ok(self.connection.close().await?)
+    }
+}
+
+/// How tasks come.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Load {
+    /// So many in a commit, straight in SQL, one commit after the other.
+    Bulk { batch: u32 },
+    /// One by one through the API, so many in a second.
+    Api { rate: u32 },
+}
+
+/// The last event, those of the transaction itself included.
+async fn last_event(connection: &mut PgConnection) -> anyhow::Result<i64> {
+    let sql = "select coalesce(max(position), 0) from task_event";
+    Ok(sqlx::query_scalar(sql).fetch_one(connection).await?)
+}
