@@ -30,6 +30,7 @@ use crate::graphql::Executor;
 use crate::graphql::context::Board;
 use crate::settings;
 
+pub use listener::listen;
 pub(crate) use listener::serve;
 pub(crate) use quota::Quota;
 pub(crate) use sessions::Sessions;

@@ -4,7 +4,7 @@
 //! The process is this program again. It ends when its standard input does, and so however this one ends.
 
 use std::io::Write;
-use std::net::SocketAddr;
+use std::net::{Ipv4Addr, SocketAddr};
 use std::os::fd::AsFd;
 use std::process::Stdio;
 use std::time::Duration;
@@ -15,7 +15,6 @@ use callboard::db::ConnectOptions;
 use callboard::settings::Settings;
 use clap::Args;
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, BufReader};
-use tokio::net::TcpListener;
 use tokio::net::unix::pipe::Receiver;
 use tokio::process::{Child, Command};
 use tokio_util::sync::CancellationToken;
@@ -65,7 +64,7 @@ impl ServerArgs {
             connect: CONNECT,
             settings,
         };
-        let listener = TcpListener::bind("127.0.0.1:0").await?;
+        let listener = callboard::http::listen(SocketAddr::from((Ipv4Addr::LOCALHOST, 0)))?;
         let mut stdout = std::io::stdout();
         writeln!(stdout, "{}", listener.local_addr()?)?;
         stdout.flush()?;

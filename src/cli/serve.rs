@@ -5,7 +5,6 @@ use std::net::SocketAddr;
 use anyhow::Context;
 use clap::Args;
 use sea_orm::DatabaseConnection;
-use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -15,6 +14,7 @@ use crate::app::{App, Config};
 use crate::config::{DatabaseArgs, ServeArgs};
 use crate::db::{self, ConnectOptions, migrate};
 use crate::graphql::Executor;
+use crate::http;
 use crate::settings::Settings;
 
 /// Runs the service.
@@ -65,8 +65,7 @@ impl Server {
         Settings::from(&command.serve.settings).check()?;
         // The address first: it fails at once, where the database takes its time.
         let listen = command.serve.listen;
-        let listener = TcpListener::bind(listen)
-            .await
+        let listener = http::listen(listen)
             .with_context(|| format!("cannot accept connections at {listen}"))?;
         let address = listener.local_addr()?;
 
