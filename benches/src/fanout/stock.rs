@@ -12,12 +12,13 @@ use axum::response::Response;
 use axum::routing::get;
 use axum::serve::ListenerExt;
 use callboard::app::Config;
-use callboard::auth::token;
+use callboard::auth::token::{self, Gate};
 use callboard::db::{self, Writer};
 use callboard::doorbell::Doorbell;
 use callboard::event::hub::Hub;
 use callboard::graphql::context::Board;
 use callboard::graphql::{self, Schema, Shared};
+use callboard::task::together::Together;
 use sea_orm::DatabaseConnection;
 use secrecy::SecretString;
 use serde_json::Value;
@@ -40,10 +41,13 @@ pub(crate) async fn serve(
 ) -> anyhow::Result<()> {
     let db = db::connect(&config.database, &config.connect);
     let (doorbell, tracker) = (Doorbell::default(), TaskTracker::new());
+    let writer = Writer::new(db.clone(), doorbell.clone());
     let board = Board {
+        gate: Gate::new(&db, &tracker),
+        tasks: Together::new(&writer, &config.settings, &tracker),
         shared: Shared::new(tracker.clone()),
         hub: Hub::new(db.clone()),
-        writer: Writer::new(db.clone(), doorbell.clone()),
+        writer,
         settings: config.settings,
         db: db.clone(),
     };
