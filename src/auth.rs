@@ -134,16 +134,12 @@ impl Viewer {
     /// Which agents they see: private ones are their owner's, and the workspace's owners' and admins'.
     pub fn agents(&self) -> Condition {
         let condition = self.in_workspace(agent::Column::WorkspaceId);
+        if let Some(member_id) = self.own_private_agents_only() {
+            let workspaces = agent::Column::Visibility.eq(agent::Visibility::Workspace);
+            let own = agent::Column::OwnerId.eq(member_id);
+            return condition.add(Condition::any().add(workspaces).add(own));
+        }
         match &self.identity {
-            Identity::Member {
-                member_id,
-                role: Role::Member,
-                ..
-            } => condition.add(
-                Condition::any()
-                    .add(agent::Column::Visibility.eq(agent::Visibility::Workspace))
-                    .add(agent::Column::OwnerId.eq(*member_id)),
-            ),
             Identity::Daemon(daemon) => {
                 condition.add(agent::Column::RuntimeId.in_subquery(daemon.runtimes()))
             }

@@ -185,7 +185,9 @@ where
             answers.unwrap_or_else(|error| vec![Err(error)]),
         );
     }
+}
 
+impl<A, T> Shared<A, T> {
     fn waiting(&self) -> MutexGuard<'_, Waiting<A, T>> {
         self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -204,11 +206,7 @@ struct Ended<'a, A, T>(&'a Shared<A, T>);
 
 impl<A, T> Drop for Ended<'_, A, T> {
     fn drop(&mut self) {
-        let mut waiting = self
-            .0
-            .waiting
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner);
+        let mut waiting = self.0.waiting();
         if waiting.under_way && std::thread::panicking() {
             waiting.under_way = false;
             waiting.requests.clear();

@@ -11,6 +11,7 @@ pub mod lapse;
 pub mod link;
 pub mod list;
 pub(crate) mod lock;
+mod places;
 pub mod rerun;
 pub mod retry;
 pub mod session;

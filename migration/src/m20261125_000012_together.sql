@@ -26,7 +26,6 @@ end
 $$;
 
 -- Those of the tasks that are of the runtimes of the daemon that asks; with each its agent, locked.
---
 create function task_lock_spoken_of(p_asked jsonb) returns task_spoken_of[]
 language plpgsql volatile
 set enable_seqscan = off set plan_cache_mode = force_generic_plan
@@ -45,6 +44,17 @@ begin
     perform from agent where id = any (agent_ids) order by id for no key update;
     return spoken_of;
 end
+$$;
+
+-- The tasks that were spoken of, as they are now, and whether it was the claim that was shown that changed them.
+create function task_spoken_of_now(p_spoken_of task_spoken_of[], p_changed uuid[])
+    returns table (place integer, changed boolean, task agent_task_queue)
+language sql stable
+as $$
+    select spoken.place,
+        task.id = any (p_changed) and task.claim_token is not distinct from spoken.claim_token, task
+    from unnest(p_spoken_of) as spoken
+    join agent_task_queue as task on task.id = spoken.task_id
 $$;
 
 -- Starts claimed tasks: `{place, workspace_id, daemon_id, task_id, claim_token}`. The answer has the tasks as they are
@@ -72,11 +82,7 @@ begin
         returning task.id
     )
     select coalesce(array_agg(id), '{}') into started from now_running;
-    return query
-        select spoken.place,
-            task.id = any (started) and task.claim_token is not distinct from spoken.claim_token, task
-        from unnest(spoken_of) as spoken
-        join agent_task_queue as task on task.id = spoken.task_id;
+    return query select * from task_spoken_of_now(spoken_of, started);
 end
 $$;
 
@@ -106,11 +112,7 @@ begin
         returning task.id
     )
     select coalesce(array_agg(id), '{}') into completed from now_completed;
-    return query
-        select spoken.place,
-            task.id = any (completed) and task.claim_token is not distinct from spoken.claim_token, task
-        from unnest(spoken_of) as spoken
-        join agent_task_queue as task on task.id = spoken.task_id;
+    return query select * from task_spoken_of_now(spoken_of, completed);
 end
 $$;
 

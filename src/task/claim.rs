@@ -13,8 +13,8 @@ use sea_orm::{
 };
 use uuid::Uuid;
 
-use super::session;
-use crate::auth::{Daemon, Viewer, require_all_found};
+use super::{places, session};
+use crate::auth::{Daemon, Viewer};
 use crate::db::Writer;
 use crate::error::{Error, Result};
 use crate::limits;
@@ -63,11 +63,18 @@ pub async fn claim(
     let daemon = viewer.require_daemon()?;
     limits::range("input.max", request.max, 1..=MOST_AT_ONCE)?;
     limits::list("input.runtimeIds", &request.runtime_ids)?;
-    let runtimes = find_runtimes(writer.db(), daemon, &request.runtime_ids).await?;
+    let asked: Vec<_> = request.runtime_ids.iter().map(|id| (daemon, *id)).collect();
+    let runtimes: Option<Vec<Asked>> = find_runtimes(writer.db(), &asked)
+        .await?
+        .into_iter()
+        .collect();
+    let runtimes = runtimes.ok_or(Error::NotFound("runtime"))?;
     if runtimes.iter().any(|runtime| runtime.has_expired) {
         requeue::requeue_expired(writer, daemon, settings, &request.runtime_ids).await?;
     }
-    let runtimes: Vec<Uuid> = runtimes.iter().map(|runtime| runtime.id.0).collect();
+    let mut runtimes = uuids(&request.runtime_ids);
+    runtimes.sort_unstable();
+    runtimes.dedup();
     let (agent_id, max, request_id) = (request.agent_id, request.max, request.request_id);
     let lease_secs = settings.claim_lease.as_secs_f64();
     let statement: Statement = raw_sql!(
@@ -83,33 +90,38 @@ pub async fn claim(
 /// A runtime that a daemon asks for.
 #[derive(Debug, FromQueryResult)]
 struct Asked {
-    id: RuntimeId,
+    place: i32,
     /// Whether it was given something that it did not start in time.
     has_expired: bool,
 }
 
-/// Finds the runtimes, and refuses those that are not the daemon's.
+/// Finds runtimes, each asked for by a daemon; none in the place of one that is not the daemon's.
 async fn find_runtimes(
     db: &impl ConnectionTrait,
-    daemon: &Daemon,
-    asked: &[RuntimeId],
-) -> Result<Vec<Asked>> {
-    let (workspace_id, daemon_id, ids) =
-        (daemon.workspace_id, daemon.daemon_id.clone(), uuids(asked));
+    asked: &[(&Daemon, RuntimeId)],
+) -> Result<Vec<Option<Asked>>> {
+    let ids: Vec<Uuid> = asked.iter().map(|(_, id)| id.0).collect();
+    let workspaces = asked.iter().map(|(daemon, _)| daemon.workspace_id.0);
+    let workspaces: Vec<Uuid> = workspaces.collect();
+    let daemons = asked.iter().map(|(daemon, _)| daemon.daemon_id.clone());
+    let daemons: Vec<String> = daemons.collect();
     let statement: Statement = raw_sql!(
         Postgres,
-        r#"select id, exists (
+        r#"select (asked.place - 1)::integer as place, exists (
                select from agent_task_queue as task
                where task.runtime_id = runtime.id
                    and by_index('held_by_runtime', task.status in ('dispatched', 'running'))
                    and task.status = 'dispatched' and task.claim_expires_at < now()
            ) as has_expired
-           from agent_runtime as runtime
-           where id = any({ids}) and workspace_id = {workspace_id} and daemon_id = {daemon_id}"#
+           from unnest({ids}::uuid[], {workspaces}::uuid[], {daemons}::text[])
+               with ordinality as asked (runtime_id, workspace_id, daemon_id, place)
+           join agent_runtime as runtime on runtime.id = asked.runtime_id
+               and runtime.workspace_id = asked.workspace_id and runtime.daemon_id = asked.daemon_id"#
     );
-    let found = Asked::find_by_statement(statement).all(db).await?;
-    let own: Vec<RuntimeId> = found.iter().map(|runtime| runtime.id).collect();
-    require_all_found(asked, &own)?;
+    let mut found: Vec<Option<Asked>> = asked.iter().map(|_| None).collect();
+    for runtime in Asked::find_by_statement(statement).all(db).await? {
+        places::put(&mut found, runtime.place, Some(runtime));
+    }
     Ok(found)
 }
 

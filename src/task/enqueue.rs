@@ -2,12 +2,12 @@
 
 pub(super) mod together;
 
-use entity::id::{AgentId, AutopilotRunId, ChatSessionId, CommentId, IssueId, TaskId};
-use entity::{agent, task};
-use sea_orm::sea_query::LockType;
-use sea_orm::{DatabaseTransaction, EntityTrait, QueryFilter, QuerySelect, Statement, raw_sql};
+use entity::id::{AgentId, AutopilotRunId, ChatSessionId, CommentId, IssueId};
+use entity::task;
+use sea_orm::DatabaseTransaction;
 use serde_json::{Value, json};
 
+use self::together::Enqueueing;
 use crate::auth::Viewer;
 use crate::error::{Error, Result};
 use crate::limits;
@@ -81,39 +81,7 @@ pub struct Enqueued {
 /// Puts a task on the board, unless the same issue and agent already have one that waits: then that one is the
 /// answer.
 pub async fn enqueue(txn: &DatabaseTransaction, viewer: &Viewer, new: NewTask) -> Result<Enqueued> {
-    viewer.require_host()?;
-    new.check()?;
-    // Held until the task is on the board, so that whoever archives the agent meanwhile waits, and takes it off again. No
-    // other verb waits for this, nor this for any other.
-    let agent = agent::Entity::find_by_id(new.agent_id)
-        .filter(viewer.agents())
-        .lock(LockType::KeyShare)
-        .one(txn)
-        .await?
-        .ok_or(Error::NotFound("agent"))?;
-    if agent.archived_at.is_some() {
-        return Err(archived());
-    }
-    loop {
-        if let Some(task) = insert(txn, &agent, &new).await? {
-            return Ok(Enqueued {
-                task,
-                deduplicated: false,
-            });
-        }
-        // The one in the way may have been started or ended since: then there is room after all.
-        if let Some(task) = pending(txn, &agent, new.issue_id).await? {
-            return Ok(Enqueued {
-                task,
-                deduplicated: true,
-            });
-        }
-    }
-}
-
-/// Why an archived agent is given nothing.
-fn archived() -> Error {
-    Error::precondition("the agent is archived")
+    together::enqueue_within(txn, Enqueueing::check(viewer, new)?).await
 }
 
 /// A task whose whole description is in its context, to be put on the board without a link: the agent is to bring about
@@ -154,62 +122,4 @@ impl QuickCreate {
             ..NewTask::of(self.agent_id)
         })
     }
-}
-
-/// Inserts the task, unless the slot of its issue and agent is taken.
-async fn insert(
-    txn: &DatabaseTransaction,
-    agent: &agent::Model,
-    new: &NewTask,
-) -> Result<Option<task::Model>> {
-    let id = TaskId::generate();
-    let (workspace_id, agent_id, runtime_id) = (agent.workspace_id, agent.id, agent.runtime_id);
-    let NewTask {
-        issue_id,
-        chat_session_id,
-        autopilot_run_id,
-        priority,
-        trigger_comment_id,
-        trigger_summary,
-        context,
-        force_fresh_session,
-        is_leader_task,
-        max_attempts,
-        ..
-    } = new.clone();
-    let statement: Statement = raw_sql!(
-        Postgres,
-        r#"insert into agent_task_queue (
-               id, workspace_id, agent_id, runtime_id, issue_id, chat_session_id, autopilot_run_id, status, priority,
-               trigger_comment_id, trigger_summary, context, force_fresh_session, is_leader_task, max_attempts)
-           values (
-               {id}, {workspace_id}, {agent_id}, {runtime_id}, {issue_id}, {chat_session_id}, {autopilot_run_id},
-               'queued', {priority}, {trigger_comment_id}, {trigger_summary}, {context}, {force_fresh_session},
-               {is_leader_task}, {max_attempts})
-           on conflict (issue_id, agent_id) where status in ('queued', 'dispatched') do nothing
-           returning *"#
-    );
-    Ok(task::Entity::find()
-        .from_raw_sql(statement)
-        .one(txn)
-        .await?)
-}
-
-/// The queued or dispatched task of the issue and agent.
-async fn pending(
-    txn: &DatabaseTransaction,
-    agent: &agent::Model,
-    issue_id: Option<IssueId>,
-) -> Result<Option<task::Model>> {
-    let (workspace_id, agent_id) = (agent.workspace_id, agent.id);
-    let statement: Statement = raw_sql!(
-        Postgres,
-        r#"select * from agent_task_queue
-           where issue_id = {issue_id} and agent_id = {agent_id} and workspace_id = {workspace_id}
-               and status in ('queued', 'dispatched')"#
-    );
-    Ok(task::Entity::find()
-        .from_raw_sql(statement)
-        .one(txn)
-        .await?)
 }

@@ -6,7 +6,7 @@ use serde::Serialize;
 use serde_json::Value;
 
 use super::shown::{self, Shown};
-use super::{Claim, find_of_daemon, lock, retry};
+use super::{Claim, find_of_daemon, lock, places, retry};
 use crate::auth::Viewer;
 use crate::db::Writer;
 use crate::error::{Error, Result};
@@ -89,9 +89,7 @@ pub(super) async fn complete_together(
     asked: Vec<Completing>,
     patience: Patience,
 ) -> Result<Vec<Result<task::Model>>> {
-    let records = asked.iter().enumerate();
-    let records: Vec<_> = records.map(|(place, asked)| asked.record(place)).collect();
-    let records = shown::json(&records)?;
+    let records = places::numbered(&asked, Completing::record)?;
     let lock_timeout = patience.lock_timeout();
     let statement: Statement = raw_sql!(
         Postgres,

@@ -3,10 +3,9 @@
 use entity::task;
 use sea_orm::{FromQueryResult, Statement};
 use serde::Serialize;
-use serde_json::Value;
 use uuid::Uuid;
 
-use super::Claim;
+use super::{Claim, places};
 use crate::auth::Daemon;
 use crate::db::Writer;
 use crate::error::{Error, Result};
@@ -41,11 +40,6 @@ impl Shown {
     }
 }
 
-/// What the functions of the database read.
-pub(super) fn json(records: &[impl Serialize]) -> Result<Value> {
-    serde_json::to_value(records).map_err(|error| Error::Internal(error.into()))
-}
-
 /// A task that a claim was shown for, as it is after that.
 #[derive(Debug, FromQueryResult)]
 pub(super) struct Answer {
@@ -66,10 +60,7 @@ pub(super) async fn run(
     let found: Vec<Answer> = writer.at_once(statement).await?;
     let mut answers: Vec<_> = (0..shown).map(|_| Err(Error::NotFound("task"))).collect();
     for answer in found {
-        let place = usize::try_from(answer.place).ok();
-        if let Some(at) = place.and_then(|place| answers.get_mut(place)) {
-            *at = Ok(answer);
-        }
+        places::put(&mut answers, answer.place, Ok(answer));
     }
     Ok(answers)
 }

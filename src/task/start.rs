@@ -3,6 +3,7 @@
 use entity::task;
 use sea_orm::{Statement, raw_sql};
 
+use super::places;
 use super::shown::{self, Answer, Shown};
 use crate::db::Writer;
 use crate::error::{Error, Result};
@@ -15,9 +16,7 @@ pub(super) async fn start_together(
     asked: Vec<Shown>,
     patience: Patience,
 ) -> Result<Vec<Result<task::Model>>> {
-    let records = asked.iter().enumerate();
-    let records: Vec<_> = records.map(|(place, shown)| shown.record(place)).collect();
-    let records = shown::json(&records)?;
+    let records = places::numbered(&asked, Shown::record)?;
     let lock_timeout = patience.lock_timeout();
     let statement: Statement = raw_sql!(
         Postgres,

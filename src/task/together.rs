@@ -7,7 +7,7 @@ use tokio_util::task::TaskTracker;
 use super::claim::together::{Claiming, Told, claim_together};
 use super::claim::{self, Claimed, Request};
 use super::enqueue::together::{Enqueueing, enqueue_together};
-use super::enqueue::{self, Enqueued, NewTask, QuickCreate};
+use super::enqueue::{Enqueued, NewTask, QuickCreate};
 use super::settle::{self, Completing, Completion};
 use super::shown::Shown;
 use super::{Claim, start};
@@ -58,14 +58,12 @@ impl Together {
     /// Puts a task on the board, unless the same issue and agent already have one that waits: then that one is the
     /// answer.
     pub async fn enqueue(&self, viewer: &Viewer, new: NewTask) -> Result<Enqueued> {
-        let asked = Enqueueing::check(viewer, new.clone())?;
-        if let Some(enqueued) = self.enqueues.ask(asked).await? {
-            return Ok(enqueued);
+        let asked = Enqueueing::check(viewer, new)?;
+        loop {
+            if let Some(enqueued) = self.enqueues.ask(asked.clone()).await? {
+                return Ok(enqueued);
+            }
         }
-        let txn = self.writer.begin().await?;
-        let enqueued = enqueue::enqueue(&txn, viewer, new).await?;
-        txn.commit().await?;
-        Ok(enqueued)
     }
 
     /// Puts a task on the board that is linked to nothing.

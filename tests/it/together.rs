@@ -3,6 +3,7 @@
 
 use std::collections::HashSet;
 
+use entity::id::AgentId;
 use futures::future::join_all;
 use serde_json::{Value, json};
 use uuid::Uuid;
@@ -53,13 +54,8 @@ async fn each_of_a_crowd_is_told_what_is_its_own() {
     let app = TestApp::start().await;
     let world = World::new(&app).await;
     let agent = world.agent(100).await;
-    for _ in 0..CROWD {
-        world
-            .enqueue(agent, json!({"issueId": Uuid::new_v4()}))
-            .await;
-    }
-    let claims = join_all((0..CROWD).map(|_| world.claim())).await;
-    let claims: Vec<Claim> = claims.into_iter().map(Option::unwrap).collect();
+    put_work(&world, agent).await;
+    let claims = claim_all(&world).await;
     // Of four, one is right, one shows another's token, one speaks of a task that there is not, and one says nonsense.
     let requests = claims.iter().enumerate().map(|(nth, claim)| {
         let input = match nth % 4 {
@@ -90,19 +86,14 @@ async fn nobody_waits_for_a_lock_that_holds_up_another() {
     let (held_up, free) = (world.agent(10).await, world.agent(100).await);
     world.enqueue(held_up, json!({"priority": 9})).await;
     let claim = world.claim().await.expect("the held up agent's task");
-    for _ in 0..CROWD {
-        world
-            .enqueue(free, json!({"issueId": Uuid::new_v4()}))
-            .await;
-    }
+    put_work(&world, free).await;
 
     let lock = app.database.hold_agent(held_up).await;
     let start = world.daemon.mutate("startTask", claim.input());
     let others = async {
         // The one waits, and lets the others by.
         app.database.until_waiting(1).await;
-        let claims = join_all((0..CROWD).map(|_| world.claim())).await;
-        let claims: Vec<Claim> = claims.into_iter().map(Option::unwrap).collect();
+        let claims = claim_all(&world).await;
         let starts = claims
             .iter()
             .map(|claim| world.daemon.mutate("startTask", claim.input()));
@@ -124,11 +115,7 @@ async fn a_request_that_is_in_a_crowd_twice_is_one_claim() {
     let app = TestApp::start().await;
     let world = World::new(&app).await;
     let agent = world.agent(100).await;
-    for _ in 0..CROWD {
-        world
-            .enqueue(agent, json!({"issueId": Uuid::new_v4()}))
-            .await;
-    }
+    put_work(&world, agent).await;
     let ids: Vec<Uuid> = (0..8).map(|_| Uuid::new_v4()).collect();
     let requests = (0..CROWD).map(|nth| {
         let input = json!({"runtimeId": world.runtime_id.0, "requestId": ids[nth % ids.len()]});
@@ -140,4 +127,19 @@ async fn a_request_that_is_in_a_crowd_twice_is_one_claim() {
         assert_eq!(*claim, claims[nth % ids.len()], "the {nth}th");
     }
     assert_eq!(app.database.event_count("dispatched").await, 8);
+}
+
+/// Puts a task for each of a crowd on the board, none of which has to wait for another.
+async fn put_work(world: &World<'_>, agent: AgentId) {
+    for _ in 0..CROWD {
+        world
+            .enqueue(agent, json!({"issueId": Uuid::new_v4()}))
+            .await;
+    }
+}
+
+/// A claim for each of a crowd, made at the same moment.
+async fn claim_all(world: &World<'_>) -> Vec<Claim> {
+    let claims = join_all((0..CROWD).map(|_| world.claim())).await;
+    claims.into_iter().map(Option::unwrap).collect()
 }

@@ -34,6 +34,16 @@ pub(super) enum Asking {
     Unlike,
 }
 
+impl Asking {
+    /// In words, said of subscribers.
+    pub(super) const fn meaning(self) -> &'static str {
+        match self {
+            Self::Alike => "who all ask the same",
+            Self::Unlike => "each with a document of their own",
+        }
+    }
+}
+
 /// Up to which event is followed; none while that is not known.
 pub(super) type Until = watch::Receiver<Option<i64>>;
 

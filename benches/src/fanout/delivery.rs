@@ -37,10 +37,7 @@ pub(super) struct Setting {
 
 impl Setting {
     fn title(&self) -> String {
-        let asking = match self.asking {
-            Asking::Alike => "who all ask the same",
-            Asking::Unlike => "each with a document of their own",
-        };
+        let asking = self.asking.meaning();
         let load = match self.load {
             Load::Bulk { batch } => format!("{batch} in a commit in SQL, one after the other"),
             Load::Api { rate } => format!("through the API, {rate} in a second"),
@@ -54,13 +51,8 @@ impl Setting {
 
 /// Delivers events to subscribers.
 pub(super) async fn measure(stage: &mut Stage<'_>, setting: Setting) -> anyhow::Result<Delivered> {
-    let door = stage.door();
-    let mut crowd = Crowd::connected(&door, setting.subscribers).await?;
-    let after = stage.last_event().await?;
-    crowd.subscribe(&door, setting.asking, after).await?;
-    // Whoever has received an event has subscribed, and the server has done for the first time what it does each time.
-    let (event, _) = stage.commit(1).await?;
-    let crowd = crowd.followed_to(event).await?;
+    let crowd = Crowd::connected(&stage.door(), setting.subscribers).await?;
+    let (crowd, after) = stage.subscribe(crowd, setting.asking).await?;
 
     let (announce, until) = watch::channel(None);
     let (before, began) = (stage.used(), Instant::now());

@@ -21,12 +21,8 @@ pub(super) struct Setting {
 
 /// Commits now and then, and measures when each event came to each subscriber.
 pub(super) async fn measure(stage: &mut Stage<'_>, setting: Setting) -> anyhow::Result<Sample> {
-    let door = stage.door();
-    let mut crowd = Crowd::connected(&door, setting.subscribers).await?;
-    let after = stage.last_event().await?;
-    crowd.subscribe(&door, setting.asking, after).await?;
-    let (event, _) = stage.commit(1).await?;
-    let crowd = crowd.followed_to(event).await?;
+    let crowd = Crowd::connected(&stage.door(), setting.subscribers).await?;
+    let (crowd, after) = stage.subscribe(crowd, setting.asking).await?;
 
     let (announce, until) = watch::channel(None);
     let following = crowd.follow(&until);
@@ -61,10 +57,7 @@ pub(super) fn table(setting: &Setting, found: &[(Side, Sample)]) -> Table {
             .map(|permille| Cell::Number(latencies.quantile(permille)))
             .to_vec(),
     });
-    let asking = match setting.asking {
-        Asking::Alike => "who all ask the same",
-        Asking::Unlike => "each with a document of their own",
-    };
+    let asking = setting.asking.meaning();
     Table {
         title: format!(
             "Latency before {} subscribers {asking}, {} events in a second",

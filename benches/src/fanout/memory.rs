@@ -22,13 +22,9 @@ pub(super) async fn measure(
     // What the first socket costs is not the socket's.
     let first = Crowd::connected(&door, 1).await?;
     let before = stage.memory()?;
-    let mut crowd = Crowd::connected(&door, sockets).await?;
+    let crowd = Crowd::connected(&door, sockets).await?;
     let idle = stage.memory()?;
-    let after = stage.last_event().await?;
-    crowd.subscribe(&door, Asking::Alike, after).await?;
-    // Whoever has received an event has subscribed.
-    let (event, _) = stage.commit(1).await?;
-    let mut crowd = crowd.followed_to(event).await?;
+    let (mut crowd, after) = stage.subscribe(crowd, Asking::Alike).await?;
     let subscribed = stage.memory()?;
     crowd.account(&stage.happened_after(after).await?).await?;
     drop(first);

@@ -24,12 +24,8 @@ pub(super) async fn measure(
     sockets: usize,
     missed: u32,
 ) -> anyhow::Result<Found> {
-    let door = stage.door();
-    let mut crowd = Crowd::connected(&door, sockets).await?;
-    let after = stage.last_event().await?;
-    crowd.subscribe(&door, Asking::Alike, after).await?;
-    let (event, _) = stage.commit(1).await?;
-    let mut crowd = crowd.followed_to(event).await?;
+    let crowd = Crowd::connected(&stage.door(), sockets).await?;
+    let (mut crowd, after) = stage.subscribe(crowd, Asking::Alike).await?;
 
     stage.kill().await?;
     crowd.cut();

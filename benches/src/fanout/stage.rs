@@ -7,7 +7,7 @@ use serde_json::json;
 use sqlx::{Connection, PgConnection};
 use uuid::Uuid;
 
-use super::crowd::Door;
+use super::crowd::{Asking, Crowd, Door};
 use crate::board::Board;
 use crate::postgres::Postgres;
 use crate::processor::Used;
@@ -104,6 +104,19 @@ impl<'a> Stage<'a> {
              where position > $1 and kind not in ('agent_changed', 'runtime_changed') order by position",
         );
         Ok(happened.bind(event).fetch_all(&mut self.connection).await?)
+    }
+
+    /// Lets a crowd subscribe, and commits an event that each of it receives: whoever has received one has subscribed, and the
+    /// server has done for the first time what it does each time. Says after which event they began.
+    pub(super) async fn subscribe(
+        &mut self,
+        mut crowd: Crowd,
+        asking: Asking,
+    ) -> anyhow::Result<(Crowd, i64)> {
+        let after = self.last_event().await?;
+        crowd.subscribe(&self.door(), asking, after).await?;
+        let (event, _) = self.commit(1).await?;
+        Ok((crowd.followed_to(event).await?, after))
     }
 
     /// Puts tasks on the board in one transaction: an event each. Returns the last event, and when the commit returned.

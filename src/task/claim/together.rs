@@ -1,11 +1,11 @@
 //! Handing out tasks to several who ask at the same moment, in one transaction.
 
 use entity::id::{AgentId, ClaimRequestId, RuntimeId};
-use sea_orm::{ConnectionTrait, FromQueryResult, Statement, raw_sql};
+use sea_orm::{FromQueryResult, Statement, raw_sql};
 use serde_json::{Value, json};
-use uuid::Uuid;
 
-use super::{Asked, Claimed, HandedOut, claimed};
+use super::super::places;
+use super::{Claimed, HandedOut, claimed, find_runtimes};
 use crate::auth::Daemon;
 use crate::db::Writer;
 use crate::error::{Error, Result};
@@ -52,7 +52,11 @@ pub(in super::super) async fn claim_together(
     patience: Patience,
 ) -> Result<Vec<Result<Told>>> {
     let mut told: Vec<Result<Told>> = Vec::with_capacity(asked.len());
-    for own in own_runtimes(writer.db(), &asked).await? {
+    let runtimes: Vec<_> = asked
+        .iter()
+        .map(|asked| (&asked.daemon, asked.runtime_id))
+        .collect();
+    for own in find_runtimes(writer.db(), &runtimes).await? {
         told.push(match own {
             None => Err(Error::NotFound("runtime")),
             Some(runtime) if runtime.has_expired => Ok(Told::Ask),
@@ -87,12 +91,8 @@ pub(in super::super) async fn claim_together(
     let mut places = Vec::with_capacity(found.len());
     let mut handed_out = Vec::with_capacity(found.len());
     for Found { place, handed } in found {
-        let at = usize::try_from(place).ok();
-        let Some(at) = at.and_then(|place| told.get_mut(place)) else {
-            continue;
-        };
         match handed {
-            None => *at = Ok(Told::Ask),
+            None => places::put(&mut told, place, Ok(Told::Ask)),
             Some(handed) => {
                 places.push(place);
                 handed_out.push(handed);
@@ -101,45 +101,7 @@ pub(in super::super) async fn claim_together(
     }
     let claimed = claimed(writer.db(), handed_out).await?;
     for (place, claimed) in places.into_iter().zip(claimed) {
-        let at = usize::try_from(place).ok();
-        if let Some(at) = at.and_then(|place| told.get_mut(place)) {
-            *at = Ok(Told::Take(Box::new(claimed)));
-        }
+        places::put(&mut told, place, Ok(Told::Take(Box::new(claimed))));
     }
     Ok(told)
-}
-
-/// The runtimes that are asked for, where they are of the daemon that asks.
-async fn own_runtimes(db: &impl ConnectionTrait, asked: &[Claiming]) -> Result<Vec<Option<Asked>>> {
-    let ids: Vec<Uuid> = asked.iter().map(|asked| asked.runtime_id.0).collect();
-    let workspaces: Vec<Uuid> = asked
-        .iter()
-        .map(|asked| asked.daemon.workspace_id.0)
-        .collect();
-    let daemons: Vec<String> = asked
-        .iter()
-        .map(|asked| asked.daemon.daemon_id.clone())
-        .collect();
-    let statement: Statement = raw_sql!(
-        Postgres,
-        r#"select asked.place, runtime.id, exists (
-               select from agent_task_queue as task
-               where task.runtime_id = runtime.id
-                   and by_index('held_by_runtime', task.status in ('dispatched', 'running'))
-                   and task.status = 'dispatched' and task.claim_expires_at < now()
-           ) as has_expired
-           from unnest({ids}::uuid[], {workspaces}::uuid[], {daemons}::text[])
-               with ordinality as asked (runtime_id, workspace_id, daemon_id, place)
-           join agent_runtime as runtime on runtime.id = asked.runtime_id
-               and runtime.workspace_id = asked.workspace_id and runtime.daemon_id = asked.daemon_id"#
-    );
-    let mut own: Vec<Option<Asked>> = asked.iter().map(|_| None).collect();
-    for row in db.query_all_raw(statement).await? {
-        let place: i64 = row.try_get("", "place")?;
-        let at = usize::try_from(place - 1).ok();
-        if let Some(at) = at.and_then(|place| own.get_mut(place)) {
-            *at = Some(Asked::from_query_result(&row, "")?);
-        }
-    }
-    Ok(own)
 }

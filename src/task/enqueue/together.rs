@@ -2,13 +2,13 @@
 
 use entity::id::{MemberId, TaskId, WorkspaceId};
 use entity::task;
-use sea_orm::{FromQueryResult, Statement, raw_sql};
+use sea_orm::{DatabaseTransaction, FromQueryResult, Statement, raw_sql};
 use serde::Serialize;
 use serde_json::Value;
 use uuid::Uuid;
 
-use super::super::shown;
-use super::{Enqueued, NewTask, archived};
+use super::super::places;
+use super::{Enqueued, NewTask};
 use crate::auth::Viewer;
 use crate::db::Writer;
 use crate::error::{Error, Result};
@@ -96,37 +96,55 @@ struct Put {
     task: Option<task::Model>,
 }
 
-/// Puts tasks on the board as [`enqueue`](super::enqueue) does. None: the one that was in the way has ended meanwhile, and there is room.
+/// Puts tasks on the board, and rings for them. None: the one that was in the way has ended meanwhile, and there is room.
 pub(in super::super) async fn enqueue_together(
     writer: &Writer,
     asked: Vec<Enqueueing>,
     patience: Patience,
 ) -> Result<Vec<Result<Option<Enqueued>>>> {
-    let records = asked.iter().enumerate();
-    let records: Vec<_> = records.map(|(place, asked)| asked.record(place)).collect();
-    let records = shown::json(&records)?;
-    let lock_timeout = patience.lock_timeout();
-    let statement: Statement = raw_sql!(
-        Postgres,
-        "select place, archived, inserted, (task).* from task_enqueue_together({records}, {lock_timeout})"
-    );
-    let found: Vec<Put> = writer.at_once(statement).await?;
-    let mut answers: Vec<_> = asked
-        .iter()
-        .map(|_| Err(Error::NotFound("agent")))
-        .collect();
-    for put in found {
-        let place = usize::try_from(put.place).ok();
-        if let Some(at) = place.and_then(|place| answers.get_mut(place)) {
-            *at = if put.archived {
-                Err(archived())
-            } else {
-                Ok(put.task.map(|task| Enqueued {
-                    task,
-                    deduplicated: !put.inserted,
-                }))
-            };
+    let put = writer.at_once(statement(&asked, patience)?).await?;
+    Ok(answers(asked.len(), put))
+}
+
+/// Puts a task on the board within a transaction that has more to do.
+pub(super) async fn enqueue_within(
+    txn: &DatabaseTransaction,
+    asked: Enqueueing,
+) -> Result<Enqueued> {
+    let asked = [asked];
+    loop {
+        let statement = statement(&asked, Patience::Long)?;
+        let put = Put::find_by_statement(statement).all(txn).await?;
+        for answer in answers(asked.len(), put) {
+            if let Some(enqueued) = answer? {
+                return Ok(enqueued);
+            }
         }
     }
-    Ok(answers)
+}
+
+fn statement(asked: &[Enqueueing], patience: Patience) -> Result<Statement> {
+    let records = places::numbered(asked, Enqueueing::record)?;
+    let lock_timeout = patience.lock_timeout();
+    Ok(raw_sql!(
+        Postgres,
+        "select place, archived, inserted, (task).* from task_enqueue_together({records}, {lock_timeout})"
+    ))
+}
+
+/// What each of so many is told.
+fn answers(asked: usize, found: Vec<Put>) -> Vec<Result<Option<Enqueued>>> {
+    let mut answers: Vec<_> = (0..asked).map(|_| Err(Error::NotFound("agent"))).collect();
+    for put in found {
+        let answer = if put.archived {
+            Err(Error::precondition("the agent is archived"))
+        } else {
+            Ok(put.task.map(|task| Enqueued {
+                task,
+                deduplicated: !put.inserted,
+            }))
+        };
+        places::put(&mut answers, put.place, answer);
+    }
+    answers
 }
