@@ -10,6 +10,9 @@ use crate::harness::{Client, PATIENCE, Proxy, TestApp, TestServer, World};
 /// How often a read is made: what happens in the background only ever adds, so the least is what it costs.
 const TRIES: usize = 5;
 
+/// How many connections are open before statements are counted: more than are in use at any moment.
+const CONNECTIONS: usize = 8;
+
 /// What the hub reads of the log and the ringer rings, now and then and after every commit.
 const IN_THE_BACKGROUND: [&str; 7] = [
     "task_low_water_mark_",
@@ -74,14 +77,21 @@ impl Scene {
         tokio::time::timeout(PATIENCE, swept)
             .await
             .expect("the server sweeps when it starts");
-        let variables = json!({
-            "workspace": workspace.0, "runtime": runtime.0, "issue": issue,
-            "agents": ids(&app, "agent").await, "runtimes": ids(&app, "agent_runtime").await,
-        });
         let (host, daemon) = (
             world.host.at(server.address),
             world.daemon.at(server.address),
         );
+        // Nor is a connection opened: that takes a statement too.
+        let tables = "lock table agent_task_queue in access exclusive mode";
+        let held = app.database.hold(tables).await;
+        let task = json!({"id": Uuid::new_v4()});
+        let reads = (0..CONNECTIONS)
+            .map(|_| host.data("query($id: UUID!) { task(id: $id) { id } }", task.clone()));
+        app.database.collide(held.commit(), reads.collect()).await;
+        let variables = json!({
+            "workspace": workspace.0, "runtime": runtime.0, "issue": issue,
+            "agents": ids(&app, "agent").await, "runtimes": ids(&app, "agent_runtime").await,
+        });
         drop(world);
         Self {
             _server: server,
