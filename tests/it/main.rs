@@ -96,6 +96,7 @@ mod event_log;
 mod feed;
 mod filter;
 mod log_break;
+mod missed_ring;
 mod outage;
 mod presence;
 mod reading_along;

@@ -1,5 +1,7 @@
 //! Operations: subscriptions, queries and mutations, how they end, and what is said of those that cannot begin.
 
+use std::collections::HashMap;
+
 use callboard::auth::Identity;
 use serde_json::{Value, json};
 use uuid::Uuid;
@@ -190,4 +192,38 @@ async fn a_hot_subscription_does_not_starve_its_neighbours() {
         }
     }
     assert!(hot < 2900, "{hot} results of the hot one came first");
+}
+
+#[tokio::test]
+async fn of_many_results_that_are_ready_together_each_comes_and_in_its_place() {
+    let app = TestApp::start().await;
+    let world = World::new(&app).await;
+    let agent = world.agent(1).await;
+    let start = world.cursor().await;
+    app.database.put_many(agent, world.runtime_id, 500).await;
+    let token = app.token(Identity::Admin).await;
+    let mut socket = Socket::acknowledged(app.address(), &token).await;
+    let document = "subscription($id: UUID!, $after: Cursor) {
+        events: taskEvents(workspaceId: $id, after: $after) { cursor } }";
+    let mut variables = of_workspace(&world);
+    variables["after"] = json!(start);
+    // Two that are alike, and one that is not.
+    let unlike = document.replace("events:", "others:");
+    for (name, document) in [("a", document), ("b", document), ("c", &unlike)] {
+        socket.subscribe(name, document, variables.clone()).await;
+    }
+    let mut told: HashMap<String, Vec<String>> = HashMap::new();
+    for _ in 0..3 * 500 {
+        let message = socket.receive().await;
+        let data = message["payload"]["data"].as_object().expect("a result");
+        let event = data.values().next().unwrap();
+        let told = told.entry(message["id"].as_str().unwrap().to_owned());
+        told.or_default()
+            .push(event["cursor"].as_str().unwrap().to_owned());
+    }
+    let log = app.database.log(&start).await;
+    let expected: Vec<String> = log.into_iter().map(|event| event.cursor).collect();
+    for name in ["a", "b", "c"] {
+        assert_eq!(told[name], expected, "{name}");
+    }
 }
