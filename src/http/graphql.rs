@@ -3,6 +3,8 @@
 //! A body of another type is refused, because a browser sends some of those to anybody without asking whether it may. So is
 //! a list of requests: what is bounded for one would have to be bounded for all of them together.
 
+use std::sync::Arc;
+
 use async_graphql::Request;
 use async_graphql::parser::types::OperationType;
 use axum::body::{Body, to_bytes};
@@ -23,7 +25,11 @@ const BODY_BYTES: usize = 4 * 1024 * 1024;
 const NOT_HERE: &str = "Subscriptions are not supported on this transport.";
 
 /// Executes the request of a body.
-pub(super) async fn post(State(edge): State<Edge>, headers: HeaderMap, body: Body) -> Response {
+pub(super) async fn post(
+    State(edge): State<Arc<Edge>>,
+    headers: HeaderMap,
+    body: Body,
+) -> Response {
     let Some(media) = MediaType::accepted(&headers) else {
         return not_acceptable();
     };
@@ -45,7 +51,7 @@ pub(super) async fn post(State(edge): State<Edge>, headers: HeaderMap, body: Bod
 }
 
 /// Executes the query of a URL.
-pub(super) async fn get(State(edge): State<Edge>, headers: HeaderMap, uri: Uri) -> Response {
+pub(super) async fn get(State(edge): State<Arc<Edge>>, headers: HeaderMap, uri: Uri) -> Response {
     let Some(media) = MediaType::accepted(&headers) else {
         return not_acceptable();
     };

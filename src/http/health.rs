@@ -1,5 +1,7 @@
 //! `/healthz`: the process answers. `/readyz`: so does the database.
 
+use std::sync::Arc;
+
 use axum::extract::State;
 use axum::http::StatusCode;
 use sea_orm::ConnectionTrait;
@@ -12,7 +14,7 @@ pub(super) async fn alive() -> &'static str {
 }
 
 /// Says whether requests can be served.
-pub(super) async fn ready(State(edge): State<Edge>) -> (StatusCode, &'static str) {
+pub(super) async fn ready(State(edge): State<Arc<Edge>>) -> (StatusCode, &'static str) {
     match edge.board.db.execute_unprepared("select 1").await {
         Ok(_) => (StatusCode::OK, "ok\n"),
         Err(error) => {

@@ -9,6 +9,8 @@ mod conversation;
 mod message;
 mod operations;
 
+use std::sync::Arc;
+
 use axum::extract::{State, WebSocketUpgrade};
 use axum::http::HeaderMap;
 use axum::response::Response;
@@ -23,8 +25,8 @@ const PROTOCOL: &str = "graphql-transport-ws";
 /// The most bytes of a message; documents and variables are smaller.
 const MESSAGE_BYTES: usize = 256 * 1024;
 
-/// What is set aside for reading from a socket, however idle. The default is 128 KiB.
-const READ_BUFFER_BYTES: usize = 4 * 1024;
+/// What is set aside for reading from a socket, however idle: as much as most messages need. The default is 128 KiB.
+const READ_BUFFER_BYTES: usize = 1024;
 
 /// How much is written before it is sent though there is more to write: enough for what was sent at once not to cost as
 /// much as if it were sent one by one, and little enough to be kept for every socket.
@@ -32,7 +34,7 @@ const WRITE_BUFFER_BYTES: usize = 4 * 1024;
 
 /// Opens a socket.
 pub(super) async fn open(
-    State(edge): State<Edge>,
+    State(edge): State<Arc<Edge>>,
     headers: HeaderMap,
     upgrade: WebSocketUpgrade,
 ) -> Response {
@@ -46,13 +48,18 @@ pub(super) async fn open(
     let understood = upgrade.selected_protocol().is_some();
     // From here on, so that a server that stops does not miss a socket that is only about to open.
     let tracked = edge.tracker.token();
-    upgrade.on_upgrade(move |socket| async move {
-        let conversation = Conversation::new(edge, socket, from_header);
+    upgrade.on_upgrade(move |socket| {
+        // As a task of its own: what opened the socket would be kept for as long as it is held.
+        let (tracker, conversation) = (
+            edge.tracker.clone(),
+            Box::new(Conversation::new(edge, socket, from_header)),
+        );
         if understood {
-            Box::pin(conversation.hold()).await;
+            tracker.spawn(conversation.hold());
         } else {
-            Box::pin(conversation.end(Close::UNKNOWN_PROTOCOL)).await;
+            tracker.spawn(conversation.end(Close::UNKNOWN_PROTOCOL));
         }
         drop(tracked);
+        std::future::ready(())
     })
 }

@@ -9,6 +9,7 @@
 //! `after`, or of the variable in it. What has no such argument begins anew, with a snapshot.
 
 use std::convert::Infallible;
+use std::sync::Arc;
 use std::time::Duration;
 
 use async_graphql::Request;
@@ -33,7 +34,11 @@ const EVENT_STREAM: &str = "text/event-stream";
 const LAST_EVENT_ID: HeaderName = HeaderName::from_static("last-event-id");
 
 /// Streams the results of the request of a body.
-pub(super) async fn post(State(edge): State<Edge>, headers: HeaderMap, body: Body) -> Response {
+pub(super) async fn post(
+    State(edge): State<Arc<Edge>>,
+    headers: HeaderMap,
+    body: Body,
+) -> Response {
     if !negotiation::accepts(&headers, EVENT_STREAM) {
         return not_acceptable();
     }
@@ -51,7 +56,7 @@ pub(super) async fn post(State(edge): State<Edge>, headers: HeaderMap, body: Bod
 }
 
 /// Streams the results of the request of a URL.
-pub(super) async fn get(State(edge): State<Edge>, headers: HeaderMap, uri: Uri) -> Response {
+pub(super) async fn get(State(edge): State<Arc<Edge>>, headers: HeaderMap, uri: Uri) -> Response {
     if !negotiation::accepts(&headers, EVENT_STREAM) {
         return not_acceptable();
     }

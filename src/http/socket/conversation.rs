@@ -1,6 +1,7 @@
 //! What is said on one socket.
 
 use std::ops::ControlFlow;
+use std::sync::Arc;
 
 use async_graphql::Request;
 use async_graphql::parser::types::OperationType;
@@ -29,7 +30,7 @@ const WRITTEN_AT_ONCE: usize = 64;
 
 /// What was said on a socket, and is under way.
 pub(super) struct Conversation {
-    edge: Edge,
+    edge: Arc<Edge>,
     socket: WebSocket,
     /// The token of the request that opened the socket.
     from_header: Option<SecretString>,
@@ -61,7 +62,11 @@ type Flow = ControlFlow<Option<Close>>;
 
 impl Conversation {
     /// Nothing was said yet.
-    pub(super) fn new(edge: Edge, socket: WebSocket, from_header: Option<SecretString>) -> Self {
+    pub(super) fn new(
+        edge: Arc<Edge>,
+        socket: WebSocket,
+        from_header: Option<SecretString>,
+    ) -> Self {
         Self {
             due: Instant::now() + edge.bounds.init_timeout,
             edge,
@@ -75,7 +80,7 @@ impl Conversation {
     }
 
     /// Converses until there is a reason to end.
-    pub(super) async fn hold(mut self) {
+    pub(super) async fn hold(mut self: Box<Self>) {
         loop {
             let flow = tokio::select! {
                 biased;
@@ -98,7 +103,7 @@ impl Conversation {
 
     /// Says good-bye, and waits a little for the client to say so too: what it has not read when the connection ends, it may
     /// never read.
-    pub(super) async fn end(mut self, close: Close) {
+    pub(super) async fn end(mut self: Box<Self>, close: Close) {
         // Neither the database nor anybody else is to work for it meanwhile.
         self.operations = Operations::default();
         self.client = None;
