@@ -58,7 +58,7 @@ impl App {
             gate: Gate::new(&db, &requests),
             tasks: Together::new(&writer, &config.settings, &requests),
             shared: Shared::new(requests.clone()),
-            hub: Hub::new(db.clone()),
+            hub: Hub::new(db.clone(), requests.clone()),
             writer,
             settings: config.settings.clone(),
             db,

@@ -4,34 +4,31 @@
 //! become one: first up to where the log is complete, then the rows up to there. A third tells whether what was asked for
 //! was still there.
 
+mod catch_up;
 mod cursor;
 mod follower;
 pub mod hub;
+mod page;
 mod parcel;
 mod reach;
 pub mod shared;
 mod sight;
 
-use std::collections::HashMap;
 use std::sync::Arc;
 
 use entity::agent::Visibility;
 use entity::id::{MemberId, TaskId, WorkspaceId};
 use entity::{task, task_event};
-use sea_orm::{
-    ColumnTrait, ConnectionTrait, EntityTrait, FromQueryResult, QueryFilter, Statement, raw_sql,
-};
+use sea_orm::{ConnectionTrait, EntityTrait, FromQueryResult, Statement, raw_sql};
 use uuid::Uuid;
 
-use crate::error::{Error, Result};
+use self::page::Page;
+use crate::error::Result;
 
 pub use cursor::{Cursor, NotACursor};
 pub use follower::{Change, Follower, Watcher};
-pub use reach::{check_cursor, horizon, mend, tip};
+pub use reach::{horizon, mend, tip};
 pub use sight::Sight;
-
-/// How many events are read at once.
-const PAGE_EVENTS: i64 = 1000;
 
 /// An event with what subscribers need of its surroundings, read once for all of them.
 #[derive(Debug)]
@@ -102,11 +99,12 @@ impl Batch {
         }
     }
 
-    /// What of it happened after a cursor within it.
+    /// What of it happened after a cursor.
     fn behind(&self, after: Cursor) -> Self {
         let events = self.events.iter().filter(|event| event.cursor() > after);
         Self {
             after,
+            through: self.through.max(after),
             events: events.map(Arc::clone).collect(),
             ..*self
         }
@@ -120,85 +118,10 @@ impl Batch {
     }
 }
 
-#[derive(Debug, FromQueryResult)]
-struct Row {
-    #[sea_orm(nested)]
-    event: task_event::Model,
-    #[sea_orm(nested)]
-    audience: Audience,
-}
-
 /// Reads the log after a cursor: a page of it, as far as it is complete. Refuses, and does not skip, what the log does not
 /// have any more.
-pub async fn read(db: &impl ConnectionTrait, after: Cursor) -> Result<Batch> {
-    let horizon = horizon(db).await?;
-    let events = if horizon > after {
-        events(db, after, horizon).await?
-    } else {
-        Vec::new()
-    };
-    // Looked at last: what was dropped before the rows were read is known here.
-    let ends = reach::Ends::find(db).await?;
-    if !ends.has_all_after(after) || !ends.has_reached(after) {
-        return Err(Error::CursorExpired);
-    }
-    Ok(Batch {
-        after,
-        through: events.last().map_or(after, |last| last.cursor()),
-        more: i64::try_from(events.len()).is_ok_and(|count| count >= PAGE_EVENTS),
-        held_back: ends.drawn > horizon,
-        events,
-    })
-}
-
-/// A page of the events between two positions.
-async fn events(db: &impl ConnectionTrait, after: Cursor, to: Cursor) -> Result<Vec<Arc<Event>>> {
-    let (after, to) = (after.0, to.0);
-    let statement: Statement = raw_sql!(
-        Postgres,
-        r#"select event.*, agent.visibility, agent.owner_id, runtime.daemon_id
-           from (
-               select * from task_event
-               where position > {after} and position <= {to}
-               order by position
-               limit {PAGE_EVENTS}
-           ) as event
-           left join agent on agent.id = event.agent_id
-           left join agent_runtime as runtime on runtime.id = event.runtime_id
-           order by event.position"#
-    );
-    let rows = Row::find_by_statement(statement).all(db).await?;
-    let tasks = tasks(db, &rows).await?;
-    let event = |row: Row| {
-        let task = row.event.task_id.and_then(|id| tasks.get(&id));
-        Arc::new(Event {
-            task: task.map(Arc::clone),
-            row: row.event,
-            audience: row.audience,
-        })
-    };
-    Ok(rows.into_iter().map(event).collect())
-}
-
-/// The tasks that events are about, as they are.
-async fn tasks(
-    db: &impl ConnectionTrait,
-    rows: &[Row],
-) -> Result<HashMap<TaskId, Arc<task::Model>>> {
-    let mut ids: Vec<TaskId> = rows.iter().filter_map(|row| row.event.task_id).collect();
-    ids.sort_unstable();
-    ids.dedup();
-    if ids.is_empty() {
-        return Ok(HashMap::new());
-    }
-    let tasks = task::Entity::find()
-        .filter(task::Column::Id.is_in(ids))
-        .all(db)
-        .await?;
-    Ok(tasks
-        .into_iter()
-        .map(|task| (task.id, Arc::new(task)))
-        .collect())
+pub async fn read(db: &impl ConnectionTrait, after: Cursor) -> Result<Arc<Batch>> {
+    Page::read(db, after).await?.batch()
 }
 
 /// The lives of tasks, oldest first, while the log keeps them.

@@ -13,6 +13,7 @@ mod stream;
 mod viewer;
 
 use std::any::Any;
+use std::sync::Arc;
 
 use axum::Router;
 use axum::http::{HeaderName, Request, StatusCode};
@@ -39,7 +40,7 @@ pub(crate) use sessions::Sessions;
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
 /// What handlers need.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub(crate) struct Edge {
     /// The service.
     pub(crate) board: Board,
@@ -66,7 +67,7 @@ pub(crate) fn router(edge: Edge) -> Router {
         .route("/schema.graphql", get(graphql::schema))
         .route("/healthz", get(health::alive))
         .route("/readyz", get(health::ready))
-        .with_state(edge)
+        .with_state(Arc::new(edge))
         .layer(CatchPanicLayer::custom(panicked))
         .layer(TraceLayer::new_for_http().make_span_with(span))
         .layer(PropagateRequestIdLayer::new(REQUEST_ID))

@@ -58,6 +58,16 @@ pub async fn find(
         .await?)
 }
 
+/// Refuses a workspace that the viewer is not in. A token is removed with its workspace, so that whoever was found to have
+/// one need not be asked for the workspace as well.
+pub async fn require(db: &impl ConnectionTrait, viewer: &Viewer, id: WorkspaceId) -> Result<()> {
+    let is_in = match viewer.workspace_id() {
+        Some(own) => own == id,
+        None => find(db, viewer, id).await?.is_some(),
+    };
+    is_in.then_some(()).ok_or(Error::NotFound("workspace"))
+}
+
 /// The workspaces that the viewer is in, oldest first.
 pub async fn list(db: &impl ConnectionTrait, viewer: &Viewer) -> Result<Vec<workspace::Model>> {
     Ok(workspace::Entity::find()

@@ -2,38 +2,57 @@
 
 use std::sync::Arc;
 
-use sea_orm::DatabaseConnection;
 use tokio::sync::broadcast::{self, error::RecvError};
 
+use super::catch_up::CatchUp;
 use super::hub::{Heard, Hub, RETRY_INTERVAL};
+use super::page::Page;
 use super::parcel::Parcel;
-use super::{Batch, Cursor, read};
+use super::{Batch, Cursor};
 use crate::error::{Error, Result};
 
 /// A subscriber's way along the log, for those who show every event.
 #[derive(Debug)]
 pub struct Follower {
-    db: DatabaseConnection,
+    catch_up: Arc<CatchUp>,
     heard: broadcast::Receiver<Heard>,
     /// Up to where this subscriber has seen everything.
     position: Cursor,
     /// Whether there may be something between `position` and what the hub hands out.
     behind: bool,
+    /// What was read after `position`.
+    page: Option<Arc<Page>>,
 }
 
 impl Follower {
     /// Begins at a cursor that the log has; the hub had read so far when this began to hear it, if it had read at all.
     pub(super) fn new(
-        db: DatabaseConnection,
+        catch_up: Arc<CatchUp>,
         heard: broadcast::Receiver<Heard>,
         position: Cursor,
         read: Option<Cursor>,
     ) -> Self {
         Self {
-            db,
+            catch_up,
             heard,
             position,
             behind: read.is_none_or(|read| read > position),
+            page: None,
+        }
+    }
+
+    /// Begins with a page that was read, or is as good as if it were, after this began to hear the hub.
+    pub(super) fn beginning_with(
+        catch_up: Arc<CatchUp>,
+        heard: broadcast::Receiver<Heard>,
+        page: Arc<Page>,
+    ) -> Self {
+        Self {
+            catch_up,
+            heard,
+            position: page.batch.after,
+            behind: true,
+            page: Some(page),
         }
     }
 
@@ -54,11 +73,12 @@ impl Follower {
     pub async fn next(&mut self) -> Option<Result<Arc<Batch>>> {
         loop {
             if self.behind {
-                match read(&self.db, self.position).await {
+                match self.read().await {
                     Ok(batch) => {
                         self.behind = batch.more;
-                        self.position = batch.through;
-                        return Some(Ok(Arc::new(batch)));
+                        let seen = self.position;
+                        self.position = seen.max(batch.through);
+                        return Some(Ok(unseen(batch, seen)));
                     }
                     Err(Error::CursorExpired) => return Some(Err(Error::CursorExpired)),
                     Err(error) => {
@@ -82,6 +102,15 @@ impl Follower {
                 Err(RecvError::Closed) => return None,
             }
         }
+    }
+
+    /// Reads what comes next.
+    async fn read(&mut self) -> Result<Arc<Batch>> {
+        let page = match self.page.take() {
+            Some(page) => page,
+            None => self.catch_up.page(self.position).await?,
+        };
+        page.batch()
     }
 }
 

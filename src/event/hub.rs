@@ -1,8 +1,8 @@
 //! The hub: one reader of the log for each server, and its subscribers.
 //!
 //! After each ring the hub reads the log once, whatever the number of subscribers, and hands them the batch. A
-//! subscriber is bounded: one that falls behind, joins late or finds a gap reads the log itself, from its own cursor,
-//! until it has caught up. So nothing here can lose an event, and nothing has to be kept for anyone: what waits for those
+//! subscriber is bounded: one that falls behind, joins late or finds a gap reads the log from its own cursor, with those who
+//! are at the same place, until it has caught up. So nothing here can lose an event, and nothing has to be kept for anyone: what waits for those
 //! who are late is bounded by its number and by its size.
 
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -12,9 +12,11 @@ use std::time::Duration;
 use sea_orm::DatabaseConnection;
 use tokio::sync::{broadcast, watch};
 use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
 
+use super::catch_up::CatchUp;
 use super::parcel::{Parcel, Parcels};
-use super::{Batch, Cursor, Follower, Watcher, check_cursor, mend, read, tip};
+use super::{Batch, Cursor, Follower, Watcher, mend, read, tip};
 use crate::doorbell::Doorbell;
 use crate::error::{Error, Result};
 
@@ -57,15 +59,17 @@ pub struct Hub {
     looks: watch::Sender<()>,
     /// How often the log was found not to be the one that it was.
     breaks: Arc<AtomicU64>,
+    catch_up: Arc<CatchUp>,
 }
 
 impl Hub {
-    /// Makes a hub; it hands out nothing until it runs.
-    pub fn new(db: DatabaseConnection) -> Self {
+    /// Makes a hub; it hands out nothing until it runs. What those read who are behind is read on the tracker.
+    pub fn new(db: DatabaseConnection, tracker: TaskTracker) -> Self {
         let (heard, _) = broadcast::channel(BUFFERED_BATCHES);
         let (position, _) = watch::channel(None);
         let (looks, _) = watch::channel(());
         Self {
+            catch_up: Arc::new(CatchUp::new(db.clone(), tracker, position.clone())),
             db,
             heard,
             parcels: Arc::default(),
@@ -87,6 +91,7 @@ impl Hub {
         loop {
             let _elapsed = tokio::time::timeout(pause, doorbell.heard()).await;
             self.looks.send_replace(());
+            self.catch_up.tidy();
             pause = match self.advance().await {
                 Ok(next) => next,
                 Err(error) => {
@@ -102,7 +107,7 @@ impl Hub {
         let Some(after) = self.read_through() else {
             let now = self.begin().await?;
             // Who has caught up before this, and waits, may lack what happened in between.
-            self.hand_out_batch(Batch::none_at(now));
+            self.hand_out_batch(Arc::new(Batch::none_at(now)));
             return Ok(Duration::ZERO);
         };
         let batch = match read(&self.db, after).await {
@@ -110,6 +115,7 @@ impl Hub {
                 tracing::warn!("the event log was taken back, or dropped before it was read");
                 self.begin().await?;
                 self.breaks.fetch_add(1, Ordering::Relaxed);
+                self.catch_up.log_broke();
                 self.hand_out(Heard::Break);
                 return Ok(Duration::ZERO);
             }
@@ -142,7 +148,7 @@ impl Hub {
         Ok(now)
     }
 
-    fn hand_out_batch(&self, batch: Batch) {
+    fn hand_out_batch(&self, batch: Arc<Batch>) {
         let mut parcels = self.parcels.lock().unwrap_or_else(PoisonError::into_inner);
         let parcel = parcels.send(batch, BUFFERED_BYTES);
         drop(parcels);
@@ -156,21 +162,22 @@ impl Hub {
 
     /// Follows every event after a cursor, or from now on.
     pub async fn follow(&self, after: Option<Cursor>) -> Result<Follower> {
+        // Heard first: what the hub reads later it hands out here.
+        let (heard, catch_up) = (self.heard.subscribe(), Arc::clone(&self.catch_up));
         if let Some(cursor) = after {
-            check_cursor(&self.db, cursor).await?;
-            return Ok(self.follow_known(cursor));
+            let page = self.catch_up.page(cursor).await?;
+            page.check_cursor()?;
+            return Ok(Follower::beginning_with(catch_up, heard, page));
         }
-        let heard = self.heard.subscribe();
         let position = self.position().await?;
-        let read = Some(position);
-        Ok(Follower::new(self.db.clone(), heard, position, read))
+        Ok(Follower::new(catch_up, heard, position, Some(position)))
     }
 
     /// Follows every event after a cursor that the log was just seen to have.
     pub fn follow_known(&self, after: Cursor) -> Follower {
         // Heard first: what the hub reads later it hands out here, and what it has read before shows in its position.
-        let heard = self.heard.subscribe();
-        Follower::new(self.db.clone(), heard, after, self.read_through())
+        let (heard, catch_up) = (self.heard.subscribe(), Arc::clone(&self.catch_up));
+        Follower::new(catch_up, heard, after, self.read_through())
     }
 
     /// Watches for changes from now on.

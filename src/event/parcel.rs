@@ -22,12 +22,12 @@ pub(super) struct Parcel {
 }
 
 impl Parcel {
-    fn of(batch: Batch) -> Self {
+    fn of(batch: Arc<Batch>) -> Self {
         Self {
             after: batch.after,
             through: batch.through,
             bytes: bytes(&batch),
-            batch: RwLock::new(Some(Arc::new(batch))),
+            batch: RwLock::new(Some(batch)),
         }
     }
 
@@ -56,7 +56,7 @@ pub(super) struct Parcels(VecDeque<Weak<Parcel>>);
 impl Parcels {
     /// Sends a batch on its way, and empties the oldest parcels until all of them together are within the bound. The new
     /// one goes whatever its size: who keeps up takes it at once.
-    pub(super) fn send(&mut self, batch: Batch, bound: usize) -> Arc<Parcel> {
+    pub(super) fn send(&mut self, batch: Arc<Batch>, bound: usize) -> Arc<Parcel> {
         let parcel = Arc::new(Parcel::of(batch));
         self.0.retain(|parcel| parcel.strong_count() > 0);
         let mut bytes = self.bytes() + parcel.bytes;

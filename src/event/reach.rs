@@ -58,18 +58,17 @@ impl Ends {
     pub(super) fn has_reached(self, cursor: Cursor) -> bool {
         cursor.0 >= 0 && cursor <= self.drawn
     }
-}
 
-/// Refuses a cursor that this log cannot resume from.
-pub async fn check_cursor(db: &impl ConnectionTrait, cursor: Cursor) -> Result<()> {
-    let ends = Ends::find(db).await?;
-    if !ends.has_all_after(cursor) {
-        return Err(Error::CursorExpired);
+    /// Refuses a cursor that this log cannot resume from.
+    pub(super) fn check(self, cursor: Cursor) -> Result<()> {
+        if !self.has_all_after(cursor) {
+            return Err(Error::CursorExpired);
+        }
+        if !self.has_reached(cursor) {
+            return Err(Error::bad_input("after", "is not a cursor of this log"));
+        }
+        Ok(())
     }
-    if !ends.has_reached(cursor) {
-        return Err(Error::bad_input("after", "is not a cursor of this log"));
-    }
-    Ok(())
 }
 
 /// Moves the numbers past the log where they lie behind it, as in a database that was put together from parts of different

@@ -31,7 +31,7 @@ use super::presence::AgentPresence;
 use super::scalar::Cursor;
 use super::transcript::TaskMessage;
 use crate::auth::Viewer;
-use crate::error::{self, Error};
+use crate::error;
 use crate::event::Sight;
 use crate::{limits, workspace as capability};
 
@@ -200,8 +200,6 @@ async fn watcher_of<'a>(
     workspace_id: WorkspaceId,
 ) -> error::Result<(&'a Board, &'a Viewer)> {
     let (board, viewer) = (context::board(ctx)?, context::viewer(ctx)?);
-    capability::find(&board.db, viewer, workspace_id)
-        .await?
-        .ok_or(Error::NotFound("workspace"))?;
+    capability::require(&board.db, viewer, workspace_id).await?;
     Ok((board, viewer))
 }

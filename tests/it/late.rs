@@ -7,6 +7,7 @@ use callboard::event::Change;
 use callboard::event::hub::{BUFFERED_BYTES, Hub};
 use serde_json::json;
 use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
 
 use crate::harness::{PATIENCE, TestApp, World};
 
@@ -27,7 +28,7 @@ async fn what_is_kept_for_those_who_are_late_is_bounded_and_they_lack_nothing() 
             world.runtime_id
         ))
         .await;
-    let hub = Hub::new(app.database.pool.clone());
+    let hub = Hub::new(app.database.pool.clone(), TaskTracker::new());
     let stop = CancellationToken::new();
     let running = tokio::spawn(hub.clone().run(Doorbell::default(), stop.clone()));
     let start = world.cursor().await;

@@ -46,7 +46,7 @@ pub(crate) async fn serve(
         gate: Gate::new(&db, &tracker),
         tasks: Together::new(&writer, &config.settings, &tracker),
         shared: Shared::new(tracker.clone()),
-        hub: Hub::new(db.clone()),
+        hub: Hub::new(db.clone(), tracker.clone()),
         writer,
         settings: config.settings,
         db: db.clone(),

@@ -1,0 +1,166 @@
+//! Reading the log on behalf of those who are behind. Who is at the same place as others reads it with them: a server that
+//! was killed is come back to by everybody at the same moment, and most of them were told the same last.
+//!
+//! Nobody is given less than they would have read themselves: who asks is given a page that is read after that, or one of
+//! the last moments since which the hub has come by nothing new.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use futures::future::{BoxFuture, FutureExt, Shared, WeakShared};
+use sea_orm::DatabaseConnection;
+use tokio::sync::{Semaphore, watch};
+use tokio_util::task::{AbortOnDropHandle, TaskTracker};
+
+use super::Cursor;
+use super::page::Page;
+use crate::error::{Error, Result};
+
+/// How many pages are read at once: those who are behind shall not have all connections of the pool, nor of the memory
+/// more than so many pages take.
+const READINGS: usize = 4;
+
+/// For how long a page is given to others who ask for it.
+const KEPT: Duration = Duration::from_millis(250);
+
+/// How many pages are kept for that.
+const PAGES: usize = 4;
+
+/// What comes of a reading.
+type Answer = BoxFuture<'static, Result<Arc<Page>, Arc<Error>>>;
+
+/// The readings of one server.
+#[derive(Debug)]
+pub(super) struct CatchUp {
+    db: DatabaseConnection,
+    tracker: TaskTracker,
+    /// How far the hub has read.
+    position: watch::Sender<Option<Cursor>>,
+    turns: Semaphore,
+    known: Mutex<Known>,
+}
+
+/// By the cursors that were asked for.
+#[derive(Debug, Default)]
+struct Known {
+    /// Those that have not begun.
+    waiting: HashMap<Cursor, WeakShared<Answer>>,
+    /// What was read, and when its reading began.
+    pages: HashMap<Cursor, (Instant, Arc<Page>)>,
+    /// How often the log was found to be another.
+    breaks: u64,
+}
+
+impl CatchUp {
+    /// Reads on a tracker, for a hub that says how far it has read.
+    pub(super) fn new(
+        db: DatabaseConnection,
+        tracker: TaskTracker,
+        position: watch::Sender<Option<Cursor>>,
+    ) -> Self {
+        Self {
+            db,
+            tracker,
+            position,
+            turns: Semaphore::new(READINGS),
+            known: Mutex::default(),
+        }
+    }
+
+    /// The page after a cursor.
+    pub(super) async fn page(self: &Arc<Self>, after: Cursor) -> Result<Arc<Page>> {
+        let reading = {
+            let mut known = self.known();
+            if let Some(page) = self.kept(&mut known, after) {
+                return Ok(page);
+            }
+            let waiting = known.waiting.get(&after).and_then(WeakShared::upgrade);
+            waiting.unwrap_or_else(|| self.begin(&mut known, after))
+        };
+        Ok(reading.await?)
+    }
+
+    /// Forgets what is of the log as it was.
+    pub(super) fn log_broke(&self) {
+        let mut known = self.known();
+        *known = Known {
+            breaks: known.breaks + 1,
+            ..Known::default()
+        };
+    }
+
+    /// Forgets what is kept for nobody any more.
+    pub(super) fn tidy(&self) {
+        let mut known = self.known();
+        known.pages.retain(|_, (begun, _)| begun.elapsed() < KEPT);
+        known
+            .waiting
+            .retain(|_, reading| reading.upgrade().is_some());
+    }
+
+    /// A page that was read a moment ago, if nothing has happened since.
+    fn kept(&self, known: &mut Known, after: Cursor) -> Option<Arc<Page>> {
+        let (begun, page) = known.pages.get(&after)?;
+        let fresh = begun.elapsed() < KEPT && Some(page.horizon) >= *self.position.borrow();
+        fresh.then(|| Arc::clone(page))
+    }
+
+    /// Lets a reading wait for its turn. It gets on though whoever asked first does not, as one whose socket is stalled, and
+    /// is given up when nobody waits for it.
+    fn begin(self: &Arc<Self>, known: &mut Known, after: Cursor) -> Shared<Answer> {
+        let (catch_up, breaks) = (Arc::clone(self), known.breaks);
+        let reading = async move { catch_up.read(after, breaks).await.map_err(Arc::new) };
+        let reading = AbortOnDropHandle::new(self.tracker.spawn(reading));
+        let reading = reading.map(|read| {
+            read.unwrap_or_else(|panicked| {
+                Err(Arc::new(Error::Internal(anyhow::Error::new(panicked))))
+            })
+        });
+        let reading = reading.boxed().shared();
+        if let Some(weak) = reading.downgrade() {
+            known.waiting.insert(after, weak);
+        }
+        reading
+    }
+
+    async fn read(&self, after: Cursor, breaks: u64) -> Result<Arc<Page>> {
+        let turn = self.turns.acquire().await;
+        let _turn = turn.map_err(|closed| Error::Internal(anyhow::Error::new(closed)))?;
+        let begun = Instant::now();
+        {
+            let mut known = self.known();
+            if known.breaks == breaks {
+                // Who asks from here on may know of something that this one does not see.
+                known.waiting.remove(&after);
+                if let Some(page) = self.kept(&mut known, after) {
+                    return Ok(page);
+                }
+            }
+        }
+        let page = Arc::new(Page::read(&self.db, after).await?);
+        let mut known = self.known();
+        if known.breaks == breaks {
+            known.keep(after, begun, &page);
+        }
+        Ok(page)
+    }
+
+    fn known(&self) -> MutexGuard<'_, Known> {
+        self.known.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Known {
+    /// Keeps a page in place of the oldest.
+    fn keep(&mut self, after: Cursor, begun: Instant, page: &Arc<Page>) {
+        if self.pages.len() >= PAGES
+            && !self.pages.contains_key(&after)
+            && let Some(oldest) = self.pages.iter().min_by_key(|(_, (begun, _))| *begun)
+        {
+            let oldest = *oldest.0;
+            self.pages.remove(&oldest);
+        }
+        self.pages.insert(after, (begun, Arc::clone(page)));
+    }
+}
