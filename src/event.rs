@@ -13,6 +13,7 @@ mod parcel;
 mod reach;
 pub mod shared;
 mod sight;
+mod weight;
 
 use std::sync::Arc;
 

@@ -21,7 +21,8 @@ use crate::error::{self, Error, Result};
 /// The most requests that are done in one transaction.
 const MOST_TOGETHER: usize = 64;
 
-/// The most requests that wait; more are refused. As many take a second or two when the database is busy.
+/// The most requests that wait, where nothing else is said; more are refused. As many take a second or two when the database
+/// is busy.
 const MOST_WAITING: usize = 4096;
 
 /// When somebody who was refused may find room again.
@@ -59,6 +60,7 @@ pub struct Group<A, T> {
 struct Shared<A, T> {
     execute: Box<Execute<A, T>>,
     tracker: TaskTracker,
+    most_waiting: usize,
     waiting: Mutex<Waiting<A, T>>,
 }
 
@@ -86,6 +88,18 @@ where
     where
         F: Future<Output = Result<Vec<Result<T>>>> + Send + 'static,
     {
+        Self::with_room_for(MOST_WAITING, tracker, execute)
+    }
+
+    /// The same, where so many may wait at most.
+    pub fn with_room_for<F>(
+        most_waiting: usize,
+        tracker: TaskTracker,
+        execute: impl Fn(Vec<A>, Patience) -> F + Send + Sync + 'static,
+    ) -> Self
+    where
+        F: Future<Output = Result<Vec<Result<T>>>> + Send + 'static,
+    {
         let waiting = Waiting {
             requests: VecDeque::new(),
             under_way: false,
@@ -93,6 +107,7 @@ where
         let shared = Shared {
             execute: Box::new(move |asked, patience| Box::pin(execute(asked, patience))),
             tracker,
+            most_waiting,
             waiting: Mutex::new(waiting),
         };
         Self {
@@ -121,7 +136,7 @@ where
     /// Lets a request wait, and sees to it that somebody serves those who wait.
     fn admit(self: &Arc<Self>, request: Request<A, T>) -> Result<()> {
         let mut waiting = self.waiting();
-        if waiting.requests.len() >= MOST_WAITING {
+        if waiting.requests.len() >= self.most_waiting {
             return Err(Error::RateLimited {
                 problem: "too many requests of this kind wait for the database",
                 retry_after: RETRY_AFTER,

@@ -36,6 +36,10 @@ const fn prefix(kind: Kind) -> &'static str {
     }
 }
 
+/// How many may wait to have their token looked up. When a server was killed, everybody who was connected to it comes back at
+/// the same moment; what they ask is small and quickly answered.
+const MOST_WAITING: usize = 32 * 1024;
+
 /// A token to be made.
 #[derive(Clone, Debug)]
 pub struct NewToken {
@@ -125,10 +129,11 @@ impl Gate {
     /// Looks tokens up in a database.
     pub fn new(db: &DatabaseConnection, tracker: &TaskTracker) -> Self {
         let db = db.clone();
-        let lookups = Group::new(tracker.clone(), move |hashes, _patience| {
-            let db = db.clone();
-            async move { find_together(&db, hashes).await }
-        });
+        let lookups =
+            Group::with_room_for(MOST_WAITING, tracker.clone(), move |hashes, _patience| {
+                let db = db.clone();
+                async move { find_together(&db, hashes).await }
+            });
         Self { lookups }
     }
 

@@ -17,7 +17,7 @@ use crate::error::{Error, Result};
 const EVENTS: i64 = 1000;
 
 /// How many bytes of tasks are read at once, as they are stored and not compressed; one task at least. The worst of JSON takes
-/// sixteen times as much in memory.
+/// about eleven times as much in memory.
 const BYTES: i64 = 1024 * 1024;
 
 /// A page of the log.

@@ -1,13 +1,10 @@
 //! Batches on their way from the hub to those who follow: those who are late do not keep more of them than the server has
 //! room for.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::VecDeque;
 use std::sync::{Arc, PoisonError, RwLock, Weak};
 
-use entity::id::TaskId;
-use entity::task;
-
-use super::{Batch, Cursor, Event};
+use super::{Batch, Cursor};
 
 /// A batch on its way. It is emptied before everyone has taken it where there is too much on the way: who comes late reads
 /// the log.
@@ -26,7 +23,7 @@ impl Parcel {
         Self {
             after: batch.after,
             through: batch.through,
-            bytes: bytes(&batch),
+            bytes: batch.bytes(),
             batch: RwLock::new(Some(batch)),
         }
     }
@@ -76,39 +73,4 @@ impl Parcels {
         let parcels = self.0.iter().filter_map(Weak::upgrade);
         parcels.map(|parcel| parcel.bytes()).sum()
     }
-}
-
-/// About how much memory a batch takes.
-fn bytes(batch: &Batch) -> usize {
-    let mut tasks: HashMap<TaskId, usize> = HashMap::new();
-    for task in batch.events.iter().filter_map(|event| event.task.as_ref()) {
-        tasks.entry(task.id).or_insert_with(|| task_bytes(task));
-    }
-    size_of::<Event>() * batch.events.len() + tasks.values().sum::<usize>()
-}
-
-/// About how much memory a task takes: of its texts those that can be long.
-fn task_bytes(task: &task::Model) -> usize {
-    let texts = [&task.trigger_summary, &task.error, &task.progress_summary];
-    let texts: usize = texts.into_iter().flatten().map(String::len).sum();
-    let json: usize = [&task.context, &task.result]
-        .into_iter()
-        .flatten()
-        .map(json_bytes)
-        .sum();
-    size_of::<task::Model>() + texts + json
-}
-
-/// About how much memory a piece of JSON takes. It is no deeper than its parser allows.
-fn json_bytes(value: &serde_json::Value) -> usize {
-    let within = match value {
-        serde_json::Value::String(text) => text.len(),
-        serde_json::Value::Array(items) => items.iter().map(json_bytes).sum(),
-        serde_json::Value::Object(fields) => fields
-            .iter()
-            .map(|(name, value)| size_of::<String>() + name.len() + json_bytes(value))
-            .sum(),
-        serde_json::Value::Null | serde_json::Value::Bool(_) | serde_json::Value::Number(_) => 0,
-    };
-    size_of::<serde_json::Value>() + within
 }

@@ -40,6 +40,13 @@ impl Scene {
         Self { server, line }
     }
 
+    /// How often a page of the log was read.
+    fn reads_of_pages(&self) -> usize {
+        let statements = self.line.tally.statements();
+        let of_pages = |sql: &&String| sql.contains("select * from task_event");
+        statements.iter().filter(of_pages).count()
+    }
+
     /// How often agents were read by their ids.
     fn reads_of_agents(&self) -> usize {
         let statements = self.line.tally.statements();
@@ -119,6 +126,32 @@ async fn fifty_that_are_alike_are_told_everything_and_it_is_read_once() {
     for crowd in &mut alike {
         crowd.expect(&cancelled).await;
     }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_crowd_that_comes_back_at_once_is_told_what_it_missed_and_not_each_by_a_reading_of_its_own()
+ {
+    let app = TestApp::start().await;
+    let world = World::new(&app).await;
+    let agent = world.agent(1).await;
+    let start = world.cursor().await;
+    put(&app, &world, agent, 20).await;
+    let expected = cursors(&app, &start).await;
+    assert_eq!(expected.len(), 20);
+    let scene = Scene::set(&app).await;
+    world.until_read(&world.host.at(scene.server.address)).await;
+    let token = crowd::token_of_host(&app, &world).await;
+    let variables = json!({"id": world.workspace_id.0, "after": start});
+    scene.line.tally.clear();
+    let opening = (0..4).map(|_| Crowd::open(&scene.server, &token, DOCUMENT, &variables, 90));
+    let mut crowds = futures::future::join_all(opening).await;
+    for crowd in &mut crowds {
+        crowd.expect(&expected).await;
+    }
+    // A few, for who comes next comes a little later; and as often what was read is written.
+    let pages = scene.reads_of_pages();
+    assert!((1..60).contains(&pages), "{pages}");
+    assert!(scene.reads_of_agents() <= pages * expected.len());
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -3,11 +3,13 @@
 use std::time::Duration;
 
 use callboard::doorbell::Doorbell;
-use callboard::event::Change;
 use callboard::event::hub::{BUFFERED_BYTES, Hub};
+use callboard::event::{self, Change, Cursor, Follower};
+use entity::id::TaskId;
 use serde_json::json;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
+use uuid::Uuid;
 
 use crate::harness::{PATIENCE, TestApp, World};
 
@@ -70,6 +72,79 @@ async fn what_is_kept_for_those_who_are_late_is_bounded_and_they_lack_nothing() 
     assert_eq!(hub.buffered_bytes(), 0);
     stop.cancel();
     running.await.unwrap();
+}
+
+#[tokio::test]
+async fn a_page_of_large_tasks_takes_no_more_than_there_is_room_for_and_nothing_is_left_out() {
+    let app = TestApp::start().await;
+    let world = World::new(&app).await;
+    let agent = world.agent(1).await;
+    let start = world.cursor().await;
+    // Short where it is stored, for it is compressed, longer as text, and by far the longest in memory; and as much again of
+    // what is too small to be compressed.
+    for (tasks, element, elements) in [(50, "0", 100_000), (1500, "''::text", 400)] {
+        app.database
+            .execute(&format!(
+                "insert into agent_task_queue (agent_id, runtime_id, issue_id, context)
+                 select '{agent}', '{}', gen_random_uuid(), (select jsonb_agg({element}) from generate_series(1, {elements}))
+                 from generate_series(1, {tasks})",
+                world.runtime_id
+            ))
+            .await;
+    }
+    let (mut after, mut seen): (Cursor, Vec<String>) = (start.parse().unwrap(), Vec::new());
+    loop {
+        let batch = event::read(&app.database.pool, after).await.unwrap();
+        assert!(batch.bytes() < 17 * 1024 * 1024, "{}", batch.bytes());
+        seen.extend(batch.events.iter().map(|event| event.cursor().to_string()));
+        after = batch.through;
+        if !batch.more {
+            break;
+        }
+    }
+    let expected = app.database.log(&start).await;
+    let expected: Vec<String> = expected.into_iter().map(|seen| seen.cursor).collect();
+    assert_eq!(seen, expected);
+}
+
+#[tokio::test]
+async fn who_comes_later_to_the_same_place_is_not_given_less_than_there_is_by_then() {
+    let app = TestApp::start().await;
+    let world = World::new(&app).await;
+    let agent = world.agent(2).await;
+    let start = world.cursor().await;
+    let hub = Hub::new(app.database.pool.clone(), TaskTracker::new());
+    let (bell, stop) = (Doorbell::default(), CancellationToken::new());
+    let running = tokio::spawn(hub.clone().run(bell.clone(), stop.clone()));
+    until_read(&hub, &start).await;
+    let first = world.enqueue(agent, json!({})).await;
+    bell.ring();
+    until_read(&hub, &world.cursor().await).await;
+    let after = Some(start.parse().unwrap());
+    let mut early = hub.follow(after).await.unwrap();
+    assert_eq!(tasks(&mut early, 1).await, [first]);
+    // The page that was just read is at hand, and lacks what the hub has read by now and tells nobody again.
+    let second = world
+        .enqueue(agent, json!({"issueId": Uuid::new_v4()}))
+        .await;
+    bell.ring();
+    until_read(&hub, &world.cursor().await).await;
+    let mut late = hub.follow(after).await.unwrap();
+    assert_eq!(tasks(&mut late, 2).await, [first, second]);
+    assert_eq!(tasks(&mut early, 1).await, [second]);
+    stop.cancel();
+    running.await.unwrap();
+}
+
+/// The tasks of so many events.
+async fn tasks(follower: &mut Follower, count: usize) -> Vec<TaskId> {
+    let mut tasks = Vec::new();
+    while tasks.len() < count {
+        let batch = tokio::time::timeout(PATIENCE, follower.next()).await;
+        let batch = batch.expect("a batch in time").unwrap().unwrap();
+        tasks.extend(batch.events.iter().filter_map(|event| event.row.task_id));
+    }
+    tasks
 }
 
 async fn until_read(hub: &Hub, cursor: &str) {

@@ -316,7 +316,7 @@ impl Conversation {
                 return ControlFlow::Break(None);
             }
         };
-        let written = self.socket.feed(Message::text(text));
+        let written = self.socket.feed(Message::Text(text));
         until_ended(&self.edge.stop, &self.ended, written).await
     }
 

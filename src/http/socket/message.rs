@@ -1,11 +1,15 @@
 //! The messages of graphql-transport-ws.
 
 use async_graphql::ServerError;
+use axum::extract::ws::Utf8Bytes;
 use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::value::RawValue;
 use serde_json::{Map, Value};
 
 use crate::http::parameters::{Parameters, object};
+
+/// How many bytes of a message are around a result and its name.
+const AROUND_A_RESULT: usize = 64;
 
 /// What a client says.
 #[derive(Debug, Deserialize)]
@@ -81,7 +85,21 @@ pub(super) enum ServerMessage<'a> {
 
 impl ServerMessage<'_> {
     /// Writes the message.
-    pub(super) fn write(&self) -> serde_json::Result<String> {
-        serde_json::to_string(self)
+    pub(super) fn write(&self) -> serde_json::Result<Utf8Bytes> {
+        let mut text = Vec::with_capacity(self.length());
+        serde_json::to_writer(&mut text, self)?;
+        Utf8Bytes::try_from(text).map_err(serde::ser::Error::custom)
+    }
+
+    /// About how long it is: results come in great numbers, and need not be moved while they grow.
+    fn length(&self) -> usize {
+        match self {
+            Self::Next { id, payload } => payload.get().len() + id.len() + AROUND_A_RESULT,
+            Self::ConnectionAck
+            | Self::Ping
+            | Self::Pong { .. }
+            | Self::Error { .. }
+            | Self::Complete { .. } => AROUND_A_RESULT,
+        }
     }
 }

@@ -18,7 +18,7 @@ use crate::graphql::feed::tasks::Told;
 
 /// How much of a batch is kept for the others, in bytes as it is written. What comes after it each executes for itself: who
 /// is in a hurry shall not fill the memory for those who are slow.
-const KEPT_BYTES: usize = 256 * 1024;
+const KEPT_BYTES: usize = 512 * 1024;
 
 /// An event that is being written, or was.
 type Writing = SharedFuture<BoxFuture<'static, Outcome>>;
