@@ -2,10 +2,10 @@
 
 use callboard::auth::{Daemon, Identity};
 use entity::id::{AgentId, RuntimeId, TaskId};
-use serde_json::{Value, json};
+use serde_json::json;
 use uuid::Uuid;
 
-use crate::harness::{Socket, TestApp, World, uuid};
+use crate::harness::{PATIENCE, Socket, TestApp, World, uuid};
 
 const BELL: &str = "subscription($ids: [UUID!]!) { taskAvailable(runtimeIds: $ids) { runtimeId } }";
 
@@ -106,19 +106,16 @@ async fn listen(socket: &mut Socket, world: &World<'_>) {
 
 /// For which runtime the bell rings next.
 async fn rung(socket: &mut Socket) -> RuntimeId {
-    loop {
-        let message: Value = socket.receive().await;
-        match message["id"].as_str() {
-            Some("bell") => {
-                return RuntimeId(uuid(
-                    &message["payload"]["data"]["taskAvailable"]["runtimeId"],
-                ));
-            }
-            Some(_) => assert_eq!(message["type"], "next", "{message}"),
-            None => {
-                assert_eq!(message["type"], "ping", "{message}");
-                socket.send(json!({"type": "pong"})).await;
+    let ring = async {
+        loop {
+            let message = socket.receive().await;
+            match message["id"].as_str() {
+                Some("bell") => break message["payload"]["data"]["taskAvailable"].clone(),
+                Some(_) => assert_eq!(message["type"], "next", "{message}"),
+                None => socket.send(json!({"type": "pong"})).await,
             }
         }
-    }
+    };
+    let ring = tokio::time::timeout(PATIENCE, ring).await;
+    RuntimeId(uuid(&ring.expect("a ring in time")["runtimeId"]))
 }
