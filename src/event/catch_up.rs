@@ -2,7 +2,8 @@
 //! was killed is come back to by everybody at the same moment, and most of them were told the same last.
 //!
 //! Nobody is given less than they would have read themselves: who asks is given a page that is read after that, or one of
-//! the last moments since which the hub has come by nothing new.
+//! the last moments that a look at the ends of the log, taken after that, finds to be what would be read again. Those who
+//! want such a look at the same moment share it.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -10,12 +11,14 @@ use std::time::{Duration, Instant};
 
 use futures::future::{BoxFuture, FutureExt, Shared, WeakShared};
 use sea_orm::DatabaseConnection;
-use tokio::sync::{Semaphore, watch};
+use tokio::sync::Semaphore;
 use tokio_util::task::{AbortOnDropHandle, TaskTracker};
 
 use super::Cursor;
 use super::page::Page;
+use super::reach::Extent;
 use crate::error::{Error, Result};
+use crate::group::Group;
 
 /// How many pages are read at once: those who are behind shall not have all connections of the pool, nor of the memory
 /// more than so many pages take.
@@ -27,6 +30,9 @@ const KEPT: Duration = Duration::from_millis(250);
 /// How many pages are kept for that.
 const PAGES: usize = 4;
 
+/// How many may wait for a look at the ends of the log: everybody who comes back at once.
+const MOST_LOOKING: usize = 32 * 1024;
+
 /// What comes of a reading.
 type Answer = BoxFuture<'static, Result<Arc<Page>, Arc<Error>>>;
 
@@ -35,8 +41,7 @@ type Answer = BoxFuture<'static, Result<Arc<Page>, Arc<Error>>>;
 pub(super) struct CatchUp {
     db: DatabaseConnection,
     tracker: TaskTracker,
-    /// How far the hub has read.
-    position: watch::Sender<Option<Cursor>>,
+    looks: Group<(), Extent>,
     turns: Semaphore,
     known: Mutex<Known>,
 }
@@ -50,19 +55,25 @@ struct Known {
     pages: HashMap<Cursor, (Instant, Arc<Page>)>,
     /// How often the log was found to be another.
     breaks: u64,
+    /// When the database was last found to be away.
+    away: Option<(Instant, Arc<Error>)>,
 }
 
 impl CatchUp {
-    /// Reads on a tracker, for a hub that says how far it has read.
-    pub(super) fn new(
-        db: DatabaseConnection,
-        tracker: TaskTracker,
-        position: watch::Sender<Option<Cursor>>,
-    ) -> Self {
+    /// Reads on a tracker.
+    pub(super) fn new(db: DatabaseConnection, tracker: TaskTracker) -> Self {
+        let looking = db.clone();
+        let looks = Group::with_room_for(MOST_LOOKING, tracker.clone(), move |asked, _patience| {
+            let db = looking.clone();
+            async move {
+                let extent = Extent::find(&db).await?;
+                Ok(asked.into_iter().map(|()| Ok(extent)).collect())
+            }
+        });
         Self {
             db,
             tracker,
-            position,
+            looks,
             turns: Semaphore::new(READINGS),
             known: Mutex::default(),
         }
@@ -70,11 +81,13 @@ impl CatchUp {
 
     /// The page after a cursor.
     pub(super) async fn page(self: &Arc<Self>, after: Cursor) -> Result<Arc<Page>> {
+        if let Some(page) = self.kept(after)
+            && page.is_good_at(self.looks.ask(()).await?)
+        {
+            return Ok(page);
+        }
         let reading = {
             let mut known = self.known();
-            if let Some(page) = self.kept(&mut known, after) {
-                return Ok(page);
-            }
             let waiting = known.waiting.get(&after).and_then(WeakShared::upgrade);
             waiting.unwrap_or_else(|| self.begin(&mut known, after))
         };
@@ -99,18 +112,18 @@ impl CatchUp {
             .retain(|_, reading| reading.upgrade().is_some());
     }
 
-    /// A page that was read a moment ago, if nothing has happened since.
-    fn kept(&self, known: &mut Known, after: Cursor) -> Option<Arc<Page>> {
+    /// A page that was read a moment ago.
+    fn kept(&self, after: Cursor) -> Option<Arc<Page>> {
+        let known = self.known();
         let (begun, page) = known.pages.get(&after)?;
-        let fresh = begun.elapsed() < KEPT && Some(page.horizon) >= *self.position.borrow();
-        fresh.then(|| Arc::clone(page))
+        (begun.elapsed() < KEPT).then(|| Arc::clone(page))
     }
 
     /// Lets a reading wait for its turn. It gets on though whoever asked first does not, as one whose socket is stalled, and
     /// is given up when nobody waits for it.
     fn begin(self: &Arc<Self>, known: &mut Known, after: Cursor) -> Shared<Answer> {
-        let (catch_up, breaks) = (Arc::clone(self), known.breaks);
-        let reading = async move { catch_up.read(after, breaks).await.map_err(Arc::new) };
+        let (catch_up, breaks, asked) = (Arc::clone(self), known.breaks, Instant::now());
+        let reading = async move { catch_up.read(after, breaks, asked).await };
         let reading = AbortOnDropHandle::new(self.tracker.spawn(reading));
         let reading = reading.map(|read| {
             read.unwrap_or_else(|panicked| {
@@ -124,26 +137,42 @@ impl CatchUp {
         reading
     }
 
-    async fn read(&self, after: Cursor, breaks: u64) -> Result<Arc<Page>> {
+    /// Reads when it has its turn.
+    async fn read(
+        &self,
+        after: Cursor,
+        breaks: u64,
+        asked: Instant,
+    ) -> Result<Arc<Page>, Arc<Error>> {
         let turn = self.turns.acquire().await;
         let _turn = turn.map_err(|closed| Error::Internal(anyhow::Error::new(closed)))?;
         let begun = Instant::now();
-        {
-            let mut known = self.known();
-            if known.breaks == breaks {
-                // Who asks from here on may know of something that this one does not see.
-                known.waiting.remove(&after);
-                if let Some(page) = self.kept(&mut known, after) {
-                    return Ok(page);
-                }
+        self.take_turn(after, breaks, asked)?;
+        let read = Page::read(&self.db, after).await;
+        let read = read.map(Arc::new).map_err(Arc::new);
+        let mut known = self.known();
+        match &read {
+            Ok(page) if known.breaks == breaks => known.keep(after, begun, page),
+            Err(error) if matches!(**error, Error::Unavailable(_)) => {
+                known.away = Some((Instant::now(), Arc::clone(error)));
             }
+            Ok(_) | Err(_) => {}
         }
-        let page = Arc::new(Page::read(&self.db, after).await?);
+        read
+    }
+
+    /// It is the turn of a reading. From here on it answers nobody who asks anew: they may know of something that it does
+    /// not see. Where the database was found to be away while it waited, it is so for all who did: each would otherwise have
+    /// to find that out by waiting, one after the other.
+    fn take_turn(&self, after: Cursor, breaks: u64, asked: Instant) -> Result<(), Arc<Error>> {
         let mut known = self.known();
         if known.breaks == breaks {
-            known.keep(after, begun, &page);
+            known.waiting.remove(&after);
         }
-        Ok(page)
+        match &known.away {
+            Some((at, error)) if *at >= asked => Err(Arc::clone(error)),
+            Some(_) | None => Ok(()),
+        }
     }
 
     fn known(&self) -> MutexGuard<'_, Known> {

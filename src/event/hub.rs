@@ -69,7 +69,7 @@ impl Hub {
         let (position, _) = watch::channel(None);
         let (looks, _) = watch::channel(());
         Self {
-            catch_up: Arc::new(CatchUp::new(db.clone(), tracker, position.clone())),
+            catch_up: Arc::new(CatchUp::new(db.clone(), tracker)),
             db,
             heard,
             parcels: Arc::default(),

@@ -9,7 +9,7 @@ use sea_orm::{
     ColumnTrait, ConnectionTrait, EntityTrait, FromQueryResult, QueryFilter, Statement, raw_sql,
 };
 
-use super::reach::Ends;
+use super::reach::{Ends, Extent};
 use super::{Audience, Batch, Cursor, Event, horizon};
 use crate::error::{Error, Result};
 
@@ -26,7 +26,7 @@ pub(super) struct Page {
     /// What happened.
     pub(super) batch: Arc<Batch>,
     /// Up to where the log was complete when this was read.
-    pub(super) horizon: Cursor,
+    horizon: Cursor,
     ends: Ends,
 }
 
@@ -64,6 +64,11 @@ impl Page {
         Err(Error::CursorExpired)
     }
 
+    /// Whether the same would be read again: nothing was added since, and what it begins with was not dropped.
+    pub(super) fn is_good_at(&self, extent: Extent) -> bool {
+        extent.horizon == self.horizon && extent.pruned_through <= self.batch.after
+    }
+
     /// Refuses a cursor that this log cannot resume from.
     pub(super) fn check_cursor(&self) -> Result<()> {
         self.ends.check(self.batch.after)
@@ -87,38 +92,41 @@ async fn events(
     to: Cursor,
 ) -> Result<(Vec<Arc<Event>>, bool)> {
     let (after, to) = (after.0, to.0);
-    // A task is read once, however many events are about it. What is stored compressed has to be written out to know how
-    // long it is.
+    // A task is read once, however many events are about it, and looked up by its id, whatever the statistics say. What is
+    // stored compressed has to be written out to know how long it is.
     let statement: Statement = raw_sql!(
         Postgres,
         r#"select event.*, agent.visibility, agent.owner_id, runtime.daemon_id
            from (
                select event.*, count(*) over () as found,
-                      sum(case when nth = 1 then bytes else 0 end) over (order by position)
-                      - case when nth = 1 then bytes else 0 end as bytes_before
+                      sum(bytes) filter (where nth = 1) over (order by position rows between unbounded preceding and 1 preceding)
+                      as bytes_before
                from (
-                   select event.*, row_number() over (partition by event.task_id order by position) as nth,
-                          case when pg_column_compression(task.context) is null
-                               then coalesce(pg_column_size(task.context), 0)
-                               else octet_length(task.context::text) end
-                          + case when pg_column_compression(task.result) is null
-                                 then coalesce(pg_column_size(task.result), 0)
-                                 else octet_length(task.result::text) end
-                          + coalesce(octet_length(task.trigger_summary), 0)
-                          + coalesce(octet_length(task.error), 0)
-                          + coalesce(octet_length(task.progress_summary), 0) as bytes
+                   select event.*, row_number() over (partition by event.task_id order by position) as nth, task.bytes
                    from (
                        select * from task_event
                        where position > {after} and position <= {to}
                        order by position
                        limit {EVENTS}
                    ) as event
-                   left join agent_task_queue as task on task.id = event.task_id
+                   left join lateral (
+                       select case when pg_column_compression(context) is null
+                                   then coalesce(pg_column_size(context), 0)
+                                   else octet_length(context::text) end
+                              + case when pg_column_compression(result) is null
+                                     then coalesce(pg_column_size(result), 0)
+                                     else octet_length(result::text) end
+                              + coalesce(octet_length(trigger_summary), 0) + coalesce(octet_length(error), 0)
+                              + coalesce(octet_length(progress_summary), 0) as bytes
+                       from agent_task_queue as task
+                       where task.id = event.task_id
+                       offset 0
+                   ) as task on true
                ) as event
            ) as event
            left join agent on agent.id = event.agent_id
            left join agent_runtime as runtime on runtime.id = event.runtime_id
-           where bytes_before < {BYTES}
+           where coalesce(bytes_before, 0) < {BYTES}
            order by event.position"#
     );
     let rows = Row::find_by_statement(statement).all(db).await?;

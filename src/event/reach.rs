@@ -71,6 +71,30 @@ impl Ends {
     }
 }
 
+/// From where to where the log is complete.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Extent {
+    /// What has been dropped: everything up to here.
+    pub(super) pruned_through: Cursor,
+    /// Up to where it is complete.
+    pub(super) horizon: Cursor,
+}
+
+impl Extent {
+    /// Looks.
+    pub(super) async fn find(db: &impl ConnectionTrait) -> Result<Self> {
+        let statement: Statement = raw_sql!(
+            Postgres,
+            "select through, task_event_horizon() as horizon from task_event_pruned"
+        );
+        let row = one(db, statement).await?;
+        Ok(Self {
+            pruned_through: Cursor(row.try_get("", "through")?),
+            horizon: Cursor(row.try_get("", "horizon")?),
+        })
+    }
+}
+
 /// Moves the numbers past the log where they lie behind it, as in a database that was put together from parts of different
 /// age; says by how many. What was given such a number would be told to nobody.
 ///

@@ -151,7 +151,9 @@ async fn a_crowd_that_comes_back_at_once_is_told_what_it_missed_and_not_each_by_
     // Again now and then, for who comes later shall not be given less; and as often what was read is written.
     let pages = scene.reads_of_pages();
     assert!((1..180).contains(&pages), "{pages}");
-    assert!(scene.reads_of_agents() <= pages * expected.len());
+    // By one who is the first of them it may be written once more.
+    let written = scene.reads_of_agents() / expected.len();
+    assert!(written <= pages + 1, "{written} of {pages}");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
