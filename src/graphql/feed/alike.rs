@@ -1,9 +1,9 @@
 //! Subscriptions that are alike: what one of them is told is executed and written once, and told to all of them.
 //!
 //! Each goes its own way along the log, at its own pace, and has an execution of its own, which says whether it may be begun
-//! and lasts as long as it does. Where several come by the same batch of the hub, whoever is first at an event executes it
-//! for the others. One that reads the log itself, because it is late or began behind the others, executes for itself until
-//! it is in step.
+//! and lasts as long as it does. Where several come by the same batch, of the hub or of those who catch up from the same
+//! place, whoever is first at an event executes it for the others. One that is at a place of its own executes for itself
+//! until it is in step.
 //!
 //! Two are alike if they ask the same ([`Likeness`]) and may see the same: what is read on behalf of a viewer below an event
 //! goes by their [`Sight`], as the event itself does.
@@ -39,7 +39,7 @@ pub(super) struct Key {
     kind: Kind,
 }
 
-/// What is shared by subscriptions that are alike: the latest batches of the hub, as they are told.
+/// What is shared by subscriptions that are alike: the latest batches that they came by, as they are told.
 #[derive(Debug, Default)]
 pub(super) struct Alike {
     sheets: Mutex<Vec<(Weak<Batch>, Arc<Sheet>)>>,
