@@ -98,9 +98,11 @@ mod filter;
 mod log_break;
 mod outage;
 mod presence;
+
 mod reading_along;
 mod retention;
 mod shutdown;
+mod snapshot;
 mod statements;
 mod updates;
 mod wakeup;
