@@ -10,6 +10,7 @@ mod issue;
 mod loader;
 mod nesting;
 mod presence;
+mod rows;
 mod runtime;
 mod scalar;
 mod snapshot;

@@ -11,6 +11,7 @@ pub mod lapse;
 pub mod link;
 pub mod list;
 pub(crate) mod lock;
+mod many;
 mod places;
 pub mod rerun;
 pub mod retry;
@@ -26,8 +27,8 @@ use entity::id::{AgentId, ClaimToken, IssueId, RuntimeId, TaskId, WorkspaceId};
 use entity::task;
 use sea_orm::sea_query::{Expr, ExprTrait};
 use sea_orm::{
-    ColumnTrait, Condition, ConnectionTrait, EntityTrait, QueryFilter, QueryOrder, QuerySelect,
-    Select, Statement, raw_sql,
+    ColumnTrait, Condition, ConnectionTrait, DbBackend, EntityTrait, QueryFilter, QueryOrder,
+    QuerySelect, QueryTrait, Select, Statement, raw_sql,
 };
 
 use crate::auth::{Daemon, Viewer};
@@ -160,19 +161,20 @@ pub async fn latest_outcomes(
     db: &impl ConnectionTrait,
     agents: &[AgentId],
 ) -> Result<Vec<task::Model>> {
-    let agents = lock::uuids(agents);
-    let statement: Statement = raw_sql!(
-        Postgres,
-        r#"select latest.*
-           from unnest({agents}::uuid[]) as wanted (agent_id)
-           cross join lateral (
-               select * from agent_task_queue as task
-               where task.agent_id = wanted.agent_id and task.status in ('completed', 'failed')
-               order by task.completed_at desc nulls last
-               limit 1
-           ) as latest"#
+    let columns = many::columns("task");
+    let sql = format!(
+        "select latest.*
+         from unnest($1::uuid[]) as wanted (agent_id)
+         cross join lateral (
+             select {columns} from agent_task_queue as task
+             where task.agent_id = wanted.agent_id and task.status in ('completed', 'failed')
+             order by task.completed_at desc nulls last
+             limit 1
+         ) as latest"
     );
-    Ok(task::Entity::find().from_raw_sql(statement).all(db).await?)
+    let agents = [lock::uuids(agents).into()];
+    let statement = Statement::from_sql_and_values(DbBackend::Postgres, sql, agents);
+    Ok(many::read(db, statement).await?)
 }
 
 /// The active tasks of a workspace that the viewer may see, oldest first.
@@ -181,14 +183,14 @@ pub async fn active(
     viewer: &Viewer,
     workspace_id: WorkspaceId,
 ) -> Result<Vec<task::Model>> {
-    Ok(task::Entity::find()
+    let tasks = task::Entity::find()
         .filter(viewer.tasks())
         .filter(task::Column::WorkspaceId.eq(workspace_id))
-        .filter(active_by("active"))
-        .order_by_asc(task::Column::CreatedAt)
-        .order_by_asc(task::Column::Id)
-        .all(db)
-        .await?)
+        .filter(active_by("active"));
+    let mut tasks = many::read(db, tasks.build(DbBackend::Postgres)).await?;
+    // Here, because Postgres would form every row anew to sort it.
+    tasks.sort_unstable_by_key(|task| (task.created_at, task.id));
+    Ok(tasks)
 }
 
 /// Queued, dispatched or running; in literals, because a generic plan cannot match a parameter with the condition of a

@@ -17,6 +17,7 @@ mod queue;
 mod report;
 mod sample;
 mod server;
+mod snapshot;
 
 use std::path::PathBuf;
 
@@ -60,6 +61,8 @@ enum Case {
     Held(held::HeldArgs),
     /// How many tasks live through GraphQL in a second, against the same statements by pgbench.
     Queue(queue::QueueArgs),
+    /// What a front end asks first, and an issue's banner, against PostGraphile and the plain queries on the same rows.
+    Snapshot(snapshot::SnapshotArgs),
 }
 
 #[tokio::main]
@@ -87,6 +90,7 @@ async fn run(case: Case, postgres: &Postgres, file: Option<PathBuf>) -> anyhow::
         Case::Flat(args) => args.run(postgres, file).await,
         Case::Held(args) => args.run(postgres, file).await,
         Case::Queue(args) => args.run(postgres, file).await,
+        Case::Snapshot(args) => args.run(postgres, file).await,
     }
 }
 

@@ -10,7 +10,7 @@ const TICKS: f64 = 100.0;
 /// Seconds of processor time that processes have used so far.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Used {
-    /// A server of ours.
+    /// A server, with the processes that it has started.
     pub(crate) server: f64,
     /// Postgres, with the sessions that have ended.
     pub(crate) postgres: f64,
@@ -22,7 +22,7 @@ impl Used {
     /// Until now.
     pub(crate) fn until_now(server: Option<u32>, postmaster: Option<u32>) -> Self {
         Self {
-            server: server.and_then(Stat::of).map_or(f64::NAN, |stat| stat.own),
+            server: server.and_then(family).unwrap_or(f64::NAN),
             postgres: postmaster.and_then(family).unwrap_or(f64::NAN),
             load: Stat::of(std::process::id()).map_or(f64::NAN, |stat| stat.own),
         }

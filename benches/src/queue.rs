@@ -5,7 +5,7 @@
 //! which write the events, and once without. It authenticates nobody, checks less (a claim of its can overshoot an
 //! agent's capacity), and knows the agent to claim for. Each side has, in turn, a fresh copy of the same board.
 
-mod pgbench;
+pub(crate) mod pgbench;
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;

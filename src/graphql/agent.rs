@@ -2,6 +2,8 @@
 
 mod mutation;
 
+use std::sync::Arc;
+
 use async_graphql::{Context, Object, Result, SimpleObject};
 use chrono::{DateTime, Utc};
 use entity::agent::{self as row, Status, Visibility};
@@ -19,23 +21,19 @@ use crate::error::{self, Error};
 pub(super) use mutation::AgentMutation;
 
 /// The configured persona that tasks are addressed to.
-#[derive(Debug)]
-pub(super) struct Agent(row::Model);
+#[derive(Clone, Debug)]
+pub(super) struct Agent(Arc<row::Model>);
 
 impl From<row::Model> for Agent {
     fn from(row: row::Model) -> Self {
-        Self(row)
+        Self(Arc::new(row))
     }
 }
 
 /// Loads an agent that something visible refers to.
 pub(super) async fn load(ctx: &Context<'_>, id: AgentId) -> error::Result<Agent> {
-    Ok(Agent(
-        context::loaders(ctx)?
-            .load_one(id)
-            .await?
-            .ok_or(Error::NotFound("agent"))?,
-    ))
+    let row = context::loaders(ctx)?.load_one(id).await?;
+    Ok(Agent::from(row.ok_or(Error::NotFound("agent"))?))
 }
 
 /// The configured persona that tasks are addressed to.

@@ -1,14 +1,17 @@
 //! `WorkspaceSnapshot`: everything that a live view starts from, in one consistent read.
 
+use std::collections::HashMap;
+
 use async_graphql::Object;
 use entity::id::{AgentId, WorkspaceId};
-use entity::task as row;
 use sea_orm::{AccessMode, DatabaseTransaction, IsolationLevel, TransactionTrait};
 use tokio::time::Instant;
 
+use super::agent::Agent;
 use super::connection;
 use super::context::Board;
 use super::presence::AgentPresence;
+use super::rows::Rows;
 use super::scalar::Cursor;
 use super::task::Task;
 use crate::agent::{self, Archived};
@@ -23,8 +26,10 @@ use crate::{event, runtime, task};
 #[derive(Debug)]
 pub(super) struct WorkspaceSnapshot {
     cursor: event::Cursor,
-    active_tasks: Vec<row::Model>,
-    latest_outcomes: Vec<row::Model>,
+    active_tasks: Vec<Task>,
+    latest_outcomes: Vec<Task>,
+    /// Whom the viewer may see, the archived included.
+    agents: HashMap<AgentId, Agent>,
     /// How everyone is whom the viewer may see, the archived included.
     everyone: Vec<Observed>,
     /// A moment before all this was read.
@@ -42,26 +47,28 @@ impl WorkspaceSnapshot {
 
     /// Every queued, dispatched and running task, oldest first.
     #[graphql(complexity = "connection::list_cost(child_complexity)")]
-    async fn active_tasks(&self) -> Vec<Task> {
-        self.active_tasks.iter().cloned().map(Task::from).collect()
+    async fn active_tasks(&self) -> Rows<Task> {
+        self.active_tasks.iter().cloned().collect()
     }
 
     /// Each agent's last task that completed or failed; a cancelled one never hides it.
     #[graphql(complexity = "connection::list_cost(child_complexity)")]
-    async fn latest_outcomes(&self) -> Vec<Task> {
-        self.latest_outcomes
-            .iter()
-            .cloned()
-            .map(Task::from)
-            .collect()
+    async fn latest_outcomes(&self) -> Rows<Task> {
+        self.latest_outcomes.iter().cloned().collect()
     }
 
     /// Everyone's presence.
     #[graphql(complexity = "connection::list_cost(child_complexity)")]
-    async fn presence(&self) -> Vec<AgentPresence> {
+    async fn presence(&self) -> Rows<AgentPresence> {
         let present = self.everyone.iter().filter(|observed| !observed.archived);
         present
-            .map(|observed| AgentPresence::from(observed.presence.clone()))
+            .map(|observed| {
+                let presence = observed.presence.clone();
+                match self.agents.get(&presence.agent_id) {
+                    Some(agent) => AgentPresence::of(agent.clone(), presence),
+                    None => AgentPresence::from(presence),
+                }
+            })
             .collect()
     }
 }
@@ -111,18 +118,23 @@ impl WorkspaceSnapshot {
     ) -> Result<Self> {
         // An archived agent is nobody's colleague any more, but what it last did is still what it last did.
         let agents = agent::list(txn, viewer, workspace_id, Archived::Included).await?;
-        let agents: Vec<AgentId> = agents.iter().map(|agent| agent.id).collect();
-        let mut latest_outcomes = task::latest_outcomes(txn, &agents).await?;
+        let ids: Vec<AgentId> = agents.iter().map(|agent| agent.id).collect();
+        let mut latest_outcomes = task::latest_outcomes(txn, &ids).await?;
         if let Sight::Daemon(..) = Sight::from(viewer) {
             // An agent that has moved here may have done its last work on somebody else's runtime.
             let own = runtime::list(txn, viewer, workspace_id).await?;
             latest_outcomes.retain(|task| own.iter().any(|runtime| runtime.id == task.runtime_id));
         }
+        let active_tasks = task::active(txn, viewer, workspace_id).await?;
         Ok(Self {
             cursor,
-            active_tasks: task::active(txn, viewer, workspace_id).await?,
-            latest_outcomes,
-            everyone: presence::observe(txn, &board.settings, &agents).await?,
+            active_tasks: active_tasks.into_iter().map(Task::from).collect(),
+            latest_outcomes: latest_outcomes.into_iter().map(Task::from).collect(),
+            everyone: presence::observe(txn, &board.settings, &ids).await?,
+            agents: agents
+                .into_iter()
+                .map(|agent| (agent.id, Agent::from(agent)))
+                .collect(),
             as_of,
         })
     }

@@ -99,9 +99,11 @@ mod log_break;
 mod missed_ring;
 mod outage;
 mod presence;
+
 mod reading_along;
 mod retention;
 mod shutdown;
+mod snapshot;
 mod statements;
 mod updates;
 mod wakeup;

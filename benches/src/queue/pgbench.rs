@@ -1,4 +1,4 @@
-//! The same life of a task as plain SQL, by the load generator that comes with PostgreSQL.
+//! Plain SQL by the load generator that comes with PostgreSQL; here, the same life of a task.
 
 use std::process::Stdio;
 
@@ -18,39 +18,66 @@ pub(super) async fn run(
     clients: u32,
     seconds: u32,
 ) -> anyhow::Result<f64> {
-    let mut connection = postgres.connect(database).await?;
-    let programs: String =
-        sqlx::query_scalar("select setting from pg_config where name = 'BINDIR'")
-            .fetch_one(&mut connection)
+    let script = Script {
+        text: SCRIPT,
+        defines: vec![format!("daemons={clients}")],
+    };
+    script.run(postgres, database, clients, seconds).await
+}
+
+/// What pgbench is to do.
+#[derive(Debug)]
+pub(crate) struct Script {
+    /// Its statements.
+    pub(crate) text: &'static str,
+    /// What its variables are, as `name=value`.
+    pub(crate) defines: Vec<String>,
+}
+
+impl Script {
+    /// Lets so many clients do it again and again; how often it was done in a second.
+    pub(crate) async fn run(
+        &self,
+        postgres: &Postgres,
+        database: &str,
+        clients: u32,
+        seconds: u32,
+    ) -> anyhow::Result<f64> {
+        let mut connection = postgres.connect(database).await?;
+        let programs: String =
+            sqlx::query_scalar("select setting from pg_config where name = 'BINDIR'")
+                .fetch_one(&mut connection)
+                .await?;
+        drop(connection);
+        let options = postgres.options(database)?;
+        let socket = options.get_socket().context("Postgres is at a socket")?;
+        let script = postgres.directory().join("script.sql");
+        tokio::fs::write(&script, self.text).await?;
+        let defines = self.defines.iter().flat_map(|define| ["--define", define]);
+        let pgbench = Command::new(std::path::Path::new(&programs).join("pgbench"))
+            .arg("--host")
+            .arg(socket)
+            .args(["--port", &options.get_port().to_string()])
+            .args(["--username", options.get_username()])
+            .args(["--no-vacuum", "--protocol=prepared", "--jobs=2"])
+            .args(["--client", &clients.to_string()])
+            .args(["--time", &seconds.to_string()])
+            .args(defines)
+            .arg("--file")
+            .arg(script)
+            .arg(database)
+            // So that the triggers leave the ringing to a server, as they do for Callboard's own sessions.
+            .env("PGOPTIONS", "-c callboard.rings_after_commit=yes")
+            .stdin(Stdio::null())
+            .kill_on_drop(true)
+            .output()
             .await?;
-    drop(connection);
-    let options = postgres.options(database)?;
-    let socket = options.get_socket().context("Postgres is at a socket")?;
-    let script = postgres.directory().join("life.sql");
-    tokio::fs::write(&script, SCRIPT).await?;
-    let pgbench = Command::new(std::path::Path::new(&programs).join("pgbench"))
-        .arg("--host")
-        .arg(socket)
-        .args(["--port", &options.get_port().to_string()])
-        .args(["--username", options.get_username()])
-        .args(["--no-vacuum", "--protocol=prepared", "--jobs=2"])
-        .args(["--client", &clients.to_string()])
-        .args(["--time", &seconds.to_string()])
-        .args(["--define", &format!("daemons={clients}")])
-        .arg("--file")
-        .arg(script)
-        .arg(database)
-        // So that the triggers leave the ringing to a server, as they do for Callboard's own sessions.
-        .env("PGOPTIONS", "-c callboard.rings_after_commit=yes")
-        .stdin(Stdio::null())
-        .kill_on_drop(true)
-        .output()
-        .await?;
-    let output = String::from_utf8_lossy(&pgbench.stdout);
-    rate(&output).with_context(|| {
-        let errors = String::from_utf8_lossy(&pgbench.stderr);
-        format!("pgbench said: {output}{errors}")
-    })
+        let output = String::from_utf8_lossy(&pgbench.stdout);
+        rate(&output).with_context(|| {
+            let errors = String::from_utf8_lossy(&pgbench.stderr);
+            format!("pgbench said: {output}{errors}")
+        })
+    }
 }
 
 /// The transactions a second in what pgbench says; to it, all of a script is one.
