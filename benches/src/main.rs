@@ -10,6 +10,7 @@ mod flat;
 mod held;
 mod life;
 mod lives;
+mod peers;
 mod plans;
 mod postgres;
 mod processor;
@@ -58,6 +59,8 @@ enum Case {
     Flat(flat::FlatArgs),
     /// What a transaction that stays open costs everyone else.
     Held(held::HeldArgs),
+    /// How many tasks live in a second, against the queues that people would else take: graphile-worker and pg-boss.
+    Peers(peers::PeersArgs),
     /// How many tasks live through GraphQL in a second, against the same statements by pgbench.
     Queue(queue::QueueArgs),
 }
@@ -86,6 +89,7 @@ async fn run(case: Case, postgres: &Postgres, file: Option<PathBuf>) -> anyhow::
         Case::Fanout(args) => args.run(postgres, file).await,
         Case::Flat(args) => args.run(postgres, file).await,
         Case::Held(args) => args.run(postgres, file).await,
+        Case::Peers(args) => args.run(postgres, file).await,
         Case::Queue(args) => args.run(postgres, file).await,
     }
 }
