@@ -8,6 +8,8 @@ mod client;
 mod fanout;
 mod flat;
 mod held;
+mod idle;
+mod latency;
 mod life;
 mod lives;
 mod peers;
@@ -59,6 +61,10 @@ enum Case {
     Flat(flat::FlatArgs),
     /// What a transaction that stays open costs everyone else.
     Held(held::HeldArgs),
+    /// What daemons cost that have nothing to do.
+    Idle(idle::IdleArgs),
+    /// How long it takes from a host that enqueues a task to the daemon that has it.
+    Latency(latency::LatencyArgs),
     /// How many tasks live in a second, against the queues that people would else take: graphile-worker and pg-boss.
     Peers(peers::PeersArgs),
     /// How many tasks live through GraphQL in a second, against the same statements by pgbench.
@@ -89,6 +95,8 @@ async fn run(case: Case, postgres: &Postgres, file: Option<PathBuf>) -> anyhow::
         Case::Fanout(args) => args.run(postgres, file).await,
         Case::Flat(args) => args.run(postgres, file).await,
         Case::Held(args) => args.run(postgres, file).await,
+        Case::Idle(args) => args.run(postgres, file).await,
+        Case::Latency(args) => args.run(postgres, file).await,
         Case::Peers(args) => args.run(postgres, file).await,
         Case::Queue(args) => args.run(postgres, file).await,
     }
