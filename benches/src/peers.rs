@@ -79,6 +79,11 @@ impl PeersArgs {
         report.condition("pg-boss", &package.version("pg-boss")?);
         report.condition("Node.js", &package.node_version().await?);
         report.condition("processes of Node.js", &self.processes);
+        report.condition("agents of each daemon", &self.agents);
+        report.condition(
+            "tasks of a daemon that claims many together",
+            &self.together,
+        );
         report.condition("rounds", &self.rounds);
         report.condition("seconds of each side in a round", &self.seconds);
         report.condition("seconds of warming up before them", &self.warm_up);

@@ -88,27 +88,30 @@ async fn work_singly(line: Arc<Line>) -> anyhow::Result<Infallible> {
     }
 }
 
-/// A daemon that claims as many tasks together as it has slots for.
+/// A daemon that claims as many tasks together as it has slots for, when half of these are free.
 async fn work_together(line: Arc<Line>, slots: usize) -> anyhow::Result<Infallible> {
+    let half = u32::try_from(slots.div_ceil(2))?;
     let slots = Arc::new(Semaphore::new(slots));
     let mut lives = JoinSet::new();
     loop {
-        let slot = tokio::select! {
-            slot = Arc::clone(&slots).acquire_owned() => slot?,
+        let mut held = tokio::select! {
+            held = Arc::clone(&slots).acquire_many_owned(half) => held?,
             Some(lived) = lives.join_next() => {
                 lived??;
                 continue;
             }
         };
-        let mut held = vec![slot];
         while let Ok(slot) = Arc::clone(&slots).try_acquire_owned() {
-            held.push(slot);
+            held.merge(slot);
         }
         line.waiting.acquire().await?.forget();
-        let wanted = 1 + line.waiting.forget_permits(held.len() - 1);
+        let wanted = 1 + line.waiting.forget_permits(held.num_permits() - 1);
         let claims = life::claim_together(&line.runtime, wanted).await?;
         line.waiting.add_permits(wanted - claims.len());
-        for (claim, slot) in claims.into_iter().zip(held) {
+        for claim in claims {
+            let slot = held
+                .split(1)
+                .context("there are slots for what was claimed")?;
             lives.spawn(live_one(Arc::clone(&line), claim, slot));
         }
     }

@@ -79,7 +79,7 @@ pub(super) const fn meaning((mode, queue): Side) -> &'static str {
             "daemons with one task each and their host, through GraphQL over HTTP: four calls for a life"
         }
         (Mode::Batched, Queue::Callboard) => {
-            "daemons that claim up to 16 tasks together; there is no call that enqueues, starts or completes many"
+            "fewer daemons, each of which claims many tasks together; no call enqueues, starts or completes many"
         }
         (Mode::Single, Queue::GraphileWorker) => {
             "addJob, and workers that take one job each; as many connections as it recommends"
