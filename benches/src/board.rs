@@ -97,12 +97,18 @@ impl Board {
     /// Shows that the daemons are there, without which nothing can be claimed.
     pub(crate) async fn heartbeat(&self) -> anyhow::Result<()> {
         for runtime in &self.runtimes {
-            let document = "mutation($id: UUID!) { heartbeat(input: {runtimeIds: [$id]}) { runtimes { id } } }";
-            runtime
-                .daemon
-                .data(document, &json!({"id": runtime.id}))
-                .await?;
+            runtime.heartbeat().await?;
         }
+        Ok(())
+    }
+}
+
+impl Runtime {
+    /// Shows that its daemon is there.
+    pub(crate) async fn heartbeat(&self) -> anyhow::Result<()> {
+        let document =
+            "mutation($id: UUID!) { heartbeat(input: {runtimeIds: [$id]}) { runtimes { id } } }";
+        self.daemon.data(document, &json!({"id": self.id})).await?;
         Ok(())
     }
 }

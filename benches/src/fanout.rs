@@ -28,6 +28,7 @@ use crate::report::Report;
 use crowd::Asking;
 use stage::{Load, Side, Stage};
 
+pub(crate) use socket::{Said, Socket};
 pub(crate) use stock::serve as serve_stock;
 
 /// The board of every run.
@@ -102,9 +103,7 @@ impl FanoutArgs {
         postgres: &Postgres,
         file: Option<PathBuf>,
     ) -> anyhow::Result<()> {
-        // The servers inherit it.
-        let (_, most) = getrlimit(Resource::RLIMIT_NOFILE)?;
-        setrlimit(Resource::RLIMIT_NOFILE, most, most)?;
+        let most = many_files()?;
         let mut report = Report::new("fanout", postgres.version().await?);
         report.condition("rounds of delivery", &self.rounds);
         report.condition("open files at most", &most);
@@ -191,6 +190,13 @@ impl FanoutArgs {
         }
         report.add(reconnect::table(self.sockets, self.missed, &found))
     }
+}
+
+/// Lets this process, and the servers that inherit it from it, open as many files as they may: how many that is.
+pub(crate) fn many_files() -> nix::Result<u64> {
+    let (_, most) = getrlimit(Resource::RLIMIT_NOFILE)?;
+    setrlimit(Resource::RLIMIT_NOFILE, most, most)?;
+    Ok(most)
 }
 
 /// A fresh copy of the board, and who delivers its events.

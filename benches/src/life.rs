@@ -1,10 +1,15 @@
 //! The life of a task: four calls that leave a board with one finished task more and as many waiting as before.
 
+use anyhow::Context;
 use serde_json::{Value, json};
 use uuid::Uuid;
 
 use crate::board::Runtime;
 use crate::client::{Client, at};
+
+/// What a daemon wants to know of a claim.
+const CLAIM: &str = "claimToken leaseExpiresAt task { id priority context } resume { sessionId }
+                    agent { id name instructions customEnv }";
 
 /// A call in the life of a task.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -64,6 +69,21 @@ impl<'a> Life<'a> {
         }
     }
 
+    /// One that was claimed together with others.
+    pub(crate) fn claimed(
+        host: &'a Client,
+        runtime: &'a Runtime,
+        claim: &Value,
+    ) -> anyhow::Result<Self> {
+        let agent_id = at(claim, "/agent/id")?.as_str();
+        Ok(Self {
+            host,
+            runtime,
+            agent_id: agent_id.context("an id is text")?.parse()?,
+            claim: proof(claim)?,
+        })
+    }
+
     /// Makes the call.
     pub(crate) async fn make(&mut self, step: Step) -> anyhow::Result<()> {
         let daemon = &self.runtime.daemon;
@@ -76,15 +96,11 @@ impl<'a> Life<'a> {
             }
             Step::Claim => {
                 let input = json!({"runtimeId": self.runtime.id, "requestId": Uuid::new_v4()});
-                let document = "mutation($input: ClaimTaskInput!) { claimTask(input: $input) {
-                    claimToken leaseExpiresAt task { id priority context } resume { sessionId }
-                    agent { id name instructions customEnv } } }";
-                let claimed = daemon.data(document, &json!({"input": input})).await?;
-                let claim = at(&claimed, "/claimTask")?;
-                self.claim = json!({
-                    "taskId": at(claim, "/task/id")?,
-                    "claimToken": at(claim, "/claimToken")?,
-                });
+                let document = format!(
+                    "mutation($input: ClaimTaskInput!) {{ claimTask(input: $input) {{ {CLAIM} }} }}"
+                );
+                let claimed = daemon.data(&document, &json!({"input": input})).await?;
+                self.claim = proof(at(&claimed, "/claimTask")?)?;
             }
             Step::Start => {
                 let document =
@@ -98,4 +114,26 @@ impl<'a> Life<'a> {
         }
         Ok(())
     }
+}
+
+/// Claims as many tasks as there are, and at most so many.
+pub(crate) async fn claim_together(runtime: &Runtime, most: usize) -> anyhow::Result<Vec<Value>> {
+    let input = json!({"runtimeIds": [runtime.id], "max": most, "requestId": Uuid::new_v4()});
+    let document =
+        format!("mutation($input: ClaimTasksInput!) {{ claimTasks(input: $input) {{ {CLAIM} }} }}");
+    let variables = json!({"input": input});
+    let mut claimed = runtime.daemon.data(&document, &variables).await?;
+    let claims = claimed.get_mut("claimTasks").map(Value::take);
+    match claims {
+        Some(Value::Array(claims)) => Ok(claims),
+        _ => anyhow::bail!("no claims are in {claimed}"),
+    }
+}
+
+/// Whose the claim is, for the calls that come after it.
+fn proof(claim: &Value) -> anyhow::Result<Value> {
+    Ok(json!({
+        "taskId": at(claim, "/task/id")?,
+        "claimToken": at(claim, "/claimToken")?,
+    }))
 }

@@ -8,8 +8,11 @@ mod client;
 mod fanout;
 mod flat;
 mod held;
+mod idle;
+mod latency;
 mod life;
 mod lives;
+mod peers;
 mod plans;
 mod postgres;
 mod processor;
@@ -59,6 +62,12 @@ enum Case {
     Flat(flat::FlatArgs),
     /// What a transaction that stays open costs everyone else.
     Held(held::HeldArgs),
+    /// What daemons cost that have nothing to do.
+    Idle(idle::IdleArgs),
+    /// How long it takes from a host that enqueues a task to the daemon that has it.
+    Latency(latency::LatencyArgs),
+    /// How many tasks live in a second, against the queues that people would else take: graphile-worker and pg-boss.
+    Peers(peers::PeersArgs),
     /// How many tasks live through GraphQL in a second, against the same statements by pgbench.
     Queue(queue::QueueArgs),
     /// What a front end asks first, and an issue's banner, against PostGraphile and the plain queries on the same rows.
@@ -89,6 +98,9 @@ async fn run(case: Case, postgres: &Postgres, file: Option<PathBuf>) -> anyhow::
         Case::Fanout(args) => args.run(postgres, file).await,
         Case::Flat(args) => args.run(postgres, file).await,
         Case::Held(args) => args.run(postgres, file).await,
+        Case::Idle(args) => args.run(postgres, file).await,
+        Case::Latency(args) => args.run(postgres, file).await,
+        Case::Peers(args) => args.run(postgres, file).await,
         Case::Queue(args) => args.run(postgres, file).await,
         Case::Snapshot(args) => args.run(postgres, file).await,
     }

@@ -131,7 +131,7 @@ impl Subscriber {
                 }
                 Said::Ping => self.socket()?.say(r#"{"type":"pong"}"#).await?,
                 Said::Pong => answered = true,
-                Said::Ack => anyhow::bail!("a socket was acknowledged twice"),
+                Said::Ack | Said::Available => anyhow::bail!("{said:?} was not asked for"),
             }
         }
         Ok(answered)

@@ -34,9 +34,11 @@ const MASKED: u8 = 0x80;
 
 /// What a server says.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum Said {
+pub(crate) enum Said {
     /// An event with this cursor, in a message of so many bytes.
     Event { cursor: i64, bytes: usize },
+    /// That a task waits for a daemon.
+    Available,
     /// That the client may ask.
     Ack,
     /// Whether the client is there.
@@ -47,7 +49,7 @@ pub(super) enum Said {
 
 /// A socket.
 #[derive(Debug)]
-pub(super) struct Socket {
+pub(crate) struct Socket {
     stream: TcpStream,
     received: Vec<u8>,
     /// How much of it was looked at.
@@ -56,7 +58,7 @@ pub(super) struct Socket {
 
 impl Socket {
     /// Opens one and says whose token it is; returns when that was acknowledged.
-    pub(super) async fn open(address: SocketAddr, token: &str) -> anyhow::Result<Self> {
+    pub(crate) async fn open(address: SocketAddr, token: &str) -> anyhow::Result<Self> {
         let mut stream = TcpStream::connect(address).await?;
         stream.set_nodelay(true)?;
         let request = format!(
@@ -99,7 +101,7 @@ impl Socket {
     }
 
     /// Says something.
-    pub(super) async fn say(&mut self, text: &str) -> anyhow::Result<()> {
+    pub(crate) async fn say(&mut self, text: &str) -> anyhow::Result<()> {
         // With a mask of zeros, which leaves the text as it is.
         let mut frame = vec![TEXT];
         if let Ok(length @ ..LONGER) = u8::try_from(text.len()) {
@@ -114,7 +116,7 @@ impl Socket {
     }
 
     /// Waits until there is more to look at. What is dropped while it waits has read nothing.
-    pub(super) async fn read(&mut self) -> anyhow::Result<()> {
+    pub(crate) async fn read(&mut self) -> anyhow::Result<()> {
         self.received.drain(..self.seen);
         self.seen = 0;
         self.received.reserve(READ_BYTES);
@@ -124,7 +126,7 @@ impl Socket {
     }
 
     /// What was said next, of what has been read.
-    pub(super) fn next(&mut self) -> anyhow::Result<Option<Said>> {
+    pub(crate) fn next(&mut self) -> anyhow::Result<Option<Said>> {
         let unseen = self.received.get(self.seen..).unwrap_or_default();
         let Some((first, content, rest)) = frame(unseen) else {
             return Ok(None);
@@ -171,7 +173,9 @@ fn said(message: &[u8]) -> Option<Said> {
         });
     }
     let says = |kind: &[u8]| find(message, kind).is_some();
-    if says(br#""type":"connection_ack""#) {
+    if says(br#"{"taskAvailable":{"#) {
+        Some(Said::Available)
+    } else if says(br#""type":"connection_ack""#) {
         Some(Said::Ack)
     } else if says(br#""type":"ping""#) {
         Some(Said::Ping)

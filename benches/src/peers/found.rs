@@ -1,0 +1,84 @@
+//! What was found out, as a table.
+
+use std::collections::BTreeMap;
+
+use super::count::Counted;
+use super::side::{Mode, Queue, Side, meaning};
+use crate::report::{Cell, Row, Table, columns};
+use crate::sample::Sample;
+
+/// What was found out about a side, a round after the other.
+#[derive(Debug, Default)]
+pub(super) struct Found {
+    rates: BTreeMap<u32, f64>,
+    postgres: Sample,
+    server: Sample,
+    clients: Sample,
+}
+
+impl Found {
+    pub(super) fn add(&mut self, round: u32, counted: &Counted) {
+        self.rates.insert(round, counted.rate());
+        self.postgres.add(counted.micros(counted.used.postgres));
+        self.server.add(counted.micros(counted.used.server));
+        self.clients.add(counted.micros(counted.used.clients));
+    }
+}
+
+/// What was found out, with so many workers.
+pub(super) fn table(workers: usize, found: &BTreeMap<Side, Found>) -> Table {
+    let rows = found.iter().map(|((mode, queue), own)| {
+        let callboard = found.get(&(*mode, Queue::Callboard));
+        let (mut rates, mut ratios) = (Sample::default(), Sample::default());
+        for (round, rate) in &own.rates {
+            rates.add(*rate);
+            let callboard = callboard.and_then(|it| it.rates.get(round));
+            ratios.add(callboard.map_or(f64::NAN, |callboard| callboard / rate));
+        }
+        let how = match mode {
+            Mode::Single => "single",
+            Mode::Batched => "batched",
+        };
+        Row {
+            name: format!("{}, {how}", queue.name()),
+            meaning: meaning((*mode, *queue)).to_owned(),
+            cells: vec![
+                Cell::Number(rates.median()),
+                Cell::Text(rates.spread()),
+                Cell::Number(ratios.median()),
+                Cell::Text(ratios.spread()),
+                Cell::Number(own.postgres.median()),
+                Cell::Number(own.server.median()),
+                Cell::Number(own.clients.median()),
+            ],
+        }
+    });
+    Table {
+        title: format!("{workers} tasks at work at once"),
+        columns: columns([
+            (
+                "lives/s",
+                "tasks a second that were enqueued and completed, by what is committed; the middle round",
+            ),
+            ("spread", "the smallest and the largest of the rounds"),
+            (
+                "Callboard's",
+                "Callboard's rate to this one's, of the same mode and round; the middle round",
+            ),
+            ("its spread", "the smallest and the largest of these"),
+            (
+                "Postgres µs",
+                "processor time that Postgres used for a life",
+            ),
+            (
+                "server µs",
+                "the same of Callboard's server; the peers have none",
+            ),
+            (
+                "clients µs",
+                "the same of those who enqueue and work: this program for Callboard, Node.js with the peer's library in it",
+            ),
+        ]),
+        rows: rows.collect(),
+    }
+}
