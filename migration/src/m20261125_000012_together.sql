@@ -5,9 +5,10 @@
 -- after the commit; and agents are locked before their tasks, in the order of their ids, in a statement before the one
 -- that decides, as everywhere.
 --
--- Each row is looked up by its id, whatever the planner believes about a table that was small; and statements are planned
--- once, not for the length of each array, which takes longer than they do. (No kind of join is switched off here: triggers
--- are planned under these settings too, and join what a statement changed, which elsewhere may be ten thousand rows.)
+-- Each row is looked up by its id, whatever the planner believes about a table that was small: where a table would be
+-- joined, it is looked into by `offset 0`, for each who asks. And statements are planned once, not for the length of each
+-- array, which takes longer than they do. (No kind of join is switched off here: triggers are planned under these settings
+-- too, and join what a statement changed, which elsewhere may be ten thousand rows.)
 
 -- A task that a daemon speaks of, and the claim by which it does so.
 create type task_spoken_of as (place integer, task_id uuid, agent_id uuid, claim_token uuid);
@@ -38,8 +39,9 @@ begin
         select (asked.place, task.id, task.agent_id, asked.claim_token)::task_spoken_of
         from jsonb_to_recordset(p_asked) as asked (
             place integer, workspace_id uuid, daemon_id text, task_id uuid, claim_token uuid)
-        join agent_task_queue as task on task.id = asked.task_id and task.workspace_id = asked.workspace_id
-        join agent_runtime as runtime on runtime.id = task.runtime_id and runtime.daemon_id = asked.daemon_id);
+        cross join lateral (select * from agent_task_queue where id = asked.task_id offset 0) as task
+        cross join lateral (select * from agent_runtime where id = task.runtime_id offset 0) as runtime
+        where task.workspace_id = asked.workspace_id and runtime.daemon_id = asked.daemon_id);
     agent_ids := array(select distinct spoken.agent_id from unnest(spoken_of) as spoken);
     perform from agent where id = any (agent_ids) order by id for no key update;
     return spoken_of;
@@ -52,9 +54,9 @@ create function task_spoken_of_now(p_spoken_of task_spoken_of[], p_changed uuid[
 language sql stable
 as $$
     select spoken.place,
-        task.id = any (p_changed) and task.claim_token is not distinct from spoken.claim_token, task
+        (now.task).id = any (p_changed) and (now.task).claim_token is not distinct from spoken.claim_token, now.task
     from unnest(p_spoken_of) as spoken
-    join agent_task_queue as task on task.id = spoken.task_id
+    cross join lateral (select task from agent_task_queue as task where task.id = spoken.task_id offset 0) as now
 $$;
 
 -- Starts claimed tasks: `{place, workspace_id, daemon_id, task_id, claim_token}`. The answer has the tasks as they are
@@ -71,14 +73,15 @@ declare
 begin
     perform task_begin_together(p_lock_timeout);
     spoken_of := task_lock_spoken_of(p_asked);
-    -- With a token it must be the row's, under a lease that holds. Without one the row must have none.
     with now_running as (
         update agent_task_queue as task
         set status = 'running', started_at = coalesce(task.started_at, now()), claim_expires_at = null
-        from unnest(spoken_of) as spoken
-        where task.id = spoken.task_id and by_index('none', task.status = 'dispatched')
-            and task.claim_token is not distinct from spoken.claim_token
-            and (spoken.claim_token is null or task.claim_expires_at >= now())
+        where task.id = any (array(select spoken.task_id from unnest(spoken_of) as spoken))
+            and by_index('none', task.status = 'dispatched')
+            and exists (
+                select from unnest(spoken_of) as spoken
+                where spoken.task_id = task.id and task.claim_token is not distinct from spoken.claim_token
+                    and (spoken.claim_token is null or task.claim_expires_at >= now()) offset 0)
         returning task.id
     )
     select coalesce(array_agg(id), '{}') into started from now_running;
@@ -103,12 +106,18 @@ begin
         update agent_task_queue as task
         set status = 'completed',
             completed_at = now(),
-            result = p_asked -> spoken.place -> 'result',
-            session_id = coalesce(p_asked -> spoken.place ->> 'session_id', task.session_id),
-            work_dir = coalesce(p_asked -> spoken.place ->> 'work_dir', task.work_dir)
-        from unnest(spoken_of) as spoken
-        where task.id = spoken.task_id and by_index('none', task.status = 'running')
-            and task.claim_token is not distinct from spoken.claim_token
+            (result, session_id, work_dir) = (
+                select p_asked -> spoken.place -> 'result',
+                    coalesce(p_asked -> spoken.place ->> 'session_id', task.session_id),
+                    coalesce(p_asked -> spoken.place ->> 'work_dir', task.work_dir)
+                from unnest(spoken_of) as spoken
+                where spoken.task_id = task.id and task.claim_token is not distinct from spoken.claim_token
+                limit 1)
+        where task.id = any (array(select spoken.task_id from unnest(spoken_of) as spoken))
+            and by_index('none', task.status = 'running')
+            and exists (
+                select from unnest(spoken_of) as spoken
+                where spoken.task_id = task.id and task.claim_token is not distinct from spoken.claim_token offset 0)
         returning task.id
     )
     select coalesce(array_agg(id), '{}') into completed from now_completed;
@@ -157,29 +166,149 @@ begin
             chat_session_id uuid, autopilot_run_id uuid, priority integer, trigger_comment_id uuid,
             trigger_summary text, context jsonb, force_fresh_session boolean, is_leader_task boolean,
             max_attempts integer)
-        join agent on agent.id = asked.agent_id
-        where agent_is_seen(agent, asked.workspace_id, asked.member_id) and agent.archived_at is null
+        cross join lateral (
+            select * from agent
+            where id = asked.agent_id and agent_is_seen(agent, asked.workspace_id, asked.member_id)
+            offset 0
+        ) as agent
+        where agent.archived_at is null
         order by asked.issue_id, asked.agent_id, asked.place
         on conflict (issue_id, agent_id) where status in ('queued', 'dispatched') do nothing
         returning task.id
     )
     select coalesce(array_agg(put.id), '{}') into put_ids from put;
     return query
-        select asked.place, agent.archived_at is not null, asked.id = any (put_ids), task
+        select asked.place, agent.archived_at is not null, asked.id = any (put_ids), found.task
         from jsonb_to_recordset(p_asked) as asked (
             place integer, workspace_id uuid, member_id uuid, id uuid, agent_id uuid, issue_id uuid)
-        join agent on agent.id = asked.agent_id
-        left join agent_task_queue as task
-            on task.id = case
+        cross join lateral (
+            select * from agent
+            where id = asked.agent_id and agent_is_seen(agent, asked.workspace_id, asked.member_id)
+            offset 0
+        ) as agent
+        left join lateral (
+            select task from agent_task_queue as task
+            where task.id = case
                 when asked.id = any (put_ids) then asked.id
                 when agent.archived_at is null then (
                     select pending.id from agent_task_queue as pending
                     where pending.issue_id = asked.issue_id and pending.agent_id = asked.agent_id
                         and pending.status in ('queued', 'dispatched'))
             end
-        where agent_is_seen(agent, asked.workspace_id, asked.member_id);
+            offset 0
+        ) as found on true;
 end
 $$;
+
+-- The three that follow are as they were, but in plpgsql, which keeps their plans: those of functions in SQL are made at
+-- each call, and took a tenth of a claim each.
+
+-- The runtime's mark, if it is good.
+create or replace function task_low_water_mark_of(p_runtime_id uuid) returns task_low_water_mark
+language plpgsql stable
+as $$
+declare
+    good task_low_water_mark;
+begin
+    select mark.* into good
+    from task_low_water_mark as mark, task_line_disturbed as disturbed
+    where mark.runtime_id = p_runtime_id and mark.as_of = disturbed.last_value;
+    return good;
+end
+$$;
+
+-- A moment before which nothing is queued for the runtime, whatever the priority.
+create or replace function task_none_queued_before(p_runtime_id uuid) returns timestamptz
+language plpgsql stable
+as $$
+declare
+    mark constant task_low_water_mark := task_low_water_mark_of(p_runtime_id);
+begin
+    return coalesce((select min(moment) from unnest(mark.none_before) as moment), '-infinity');
+end
+$$;
+
+-- The session that a claimed task goes on with: the last one of its agent on its issue, or else the one that a retry
+-- brought along, if it was made on the same runtime and the task does not ask for a fresh one. (A spoilt session is not
+-- brought along to begin with, but retries are put on the board by plain SQL too.)
+--
+-- VOLATILE, so that it sees what the claim has waited for, and not only what its statement saw when it began.
+create or replace function task_session_to_resume(claimed agent_task_queue)
+    returns table (session_id text, work_dir text, runtime_id uuid)
+language plpgsql volatile
+as $$
+#variable_conflict use_column
+begin
+    if claimed.force_fresh_session then
+        return;
+    end if;
+    return query
+        select session.session_id, session.work_dir, session.runtime_id
+        from (
+            select 1 as preference, last.*
+            from task_last_session(claimed.workspace_id, claimed.agent_id, claimed.issue_id) as last
+            union all
+            select 2, claimed.session_id, claimed.work_dir, claimed.runtime_id
+            where claimed.session_id is not null
+                and not exists (
+                    select from agent_task_queue as parent
+                    where parent.id = claimed.parent_task_id and task_spoils_session(parent))
+            order by preference
+            limit 1
+        ) as session
+        where session.runtime_id = claimed.runtime_id;
+end
+$$;
+
+-- Whether a runtime was given something that it did not start in time.
+create function runtime_has_expired_claims(p_runtime_id uuid) returns boolean
+language plpgsql stable
+set enable_seqscan = off
+as $$
+begin
+    return exists (
+        select from agent_task_queue as task
+        where task.runtime_id = p_runtime_id
+            and by_index('held_by_runtime', task.status in ('dispatched', 'running'))
+            and task.status = 'dispatched' and task.claim_expires_at < now());
+end
+$$;
+
+-- Takes the best of these tasks that is still to be had. As before, but for how the tasks are looked up.
+create or replace function task_take(
+    p_heads agent_task_queue[], p_lease interval, p_request_id uuid
+) returns agent_task_queue
+language plpgsql volatile
+set enable_seqscan = off set plan_cache_mode = force_generic_plan
+as $$
+declare
+    taken agent_task_queue;
+begin
+    -- MATERIALIZED, because a plain sub-select may be run more than once and lock more than its LIMIT.
+    with next as materialized (
+        select task.id
+        from agent_task_queue as task
+        where task.id = any (array(select head.id from unnest(p_heads) as head))
+            and by_index('none', task.status = 'queued')
+        order by task.priority desc, task.created_at, task.id
+        limit 1
+        for no key update skip locked
+    )
+    update agent_task_queue as task
+    set status = 'dispatched',
+        dispatched_at = now(),
+        claim_token = gen_random_uuid(),
+        claim_expires_at = now() + p_lease,
+        claim_request_id = p_request_id,
+        deliveries = deliveries + 1
+    where task.id = (select next.id from next) and by_index('none', task.status = 'queued')
+    returning task.* into taken;
+    return taken;
+end
+$$;
+
+-- What a daemon asks for.
+create type task_claim_asked as (place integer, runtime_id uuid, agent_id uuid, request_id uuid);
 
 -- Those who ask for tasks of the same runtime, or of one agent of it, and the agents whose tasks they may be given: as
 -- many as there are who ask, or all that have any.
@@ -189,16 +318,19 @@ create type task_claim_line as (
 -- A task in the hands of one who asked.
 create type task_claimed as (place integer, task agent_task_queue);
 
--- Hands one task each to daemons: `{place, runtime_id, agent_id, request_id}`, of runtimes that are theirs, which was
--- found out before. The best tasks of a runtime are divided among those who ask for it, and the same request again gets
--- the same task. Who gets nothing is not in the answer; who has to ask again, alone, gets a null.
+-- Hands one task each to daemons: `{place, workspace_id, daemon_id, runtime_id, agent_id, request_id}`. The best tasks of
+-- a runtime are divided among those who ask for it, and the same request again gets the same task. The answer is `take`,
+-- with the task; `unknown` where the runtime is not the daemon's; `ask` where it has to be asked again, alone: something
+-- has to be taken back before, or somebody else was faster. Who gets nothing is not in the answer.
 create function task_claim_together(p_asked jsonb, p_lease interval, p_lock_timeout text)
-    returns table (place integer, task agent_task_queue)
+    returns table (place integer, answer text, task agent_task_queue)
 language plpgsql volatile
-set plan_cache_mode = force_generic_plan
+set enable_seqscan = off set plan_cache_mode = force_generic_plan
 as $$
 #variable_conflict use_column
 declare
+    one record;
+    claims task_claim_asked[] := '{}';
     repeated task_claimed[];
     lines task_claim_line[];
     line task_claim_line;
@@ -207,29 +339,51 @@ declare
     taken agent_task_queue;
 begin
     perform task_begin_together(p_lock_timeout);
+    for one in
+        select asked.*, runtime.id is not null as is_theirs, runtime_has_expired_claims(runtime.id) as has_expired
+        from jsonb_to_recordset(p_asked) as asked (
+            place integer, workspace_id uuid, daemon_id text, runtime_id uuid, agent_id uuid, request_id uuid)
+        left join lateral (
+            select id from agent_runtime
+            where id = asked.runtime_id and workspace_id = asked.workspace_id and daemon_id = asked.daemon_id
+            offset 0
+        ) as runtime on true
+    loop
+        if one.is_theirs and not one.has_expired then
+            claims := claims || (one.place, one.runtime_id, one.agent_id, one.request_id)::task_claim_asked;
+        else
+            place := one.place;
+            answer := case when one.is_theirs then 'ask' else 'unknown' end;
+            return next;
+        end if;
+    end loop;
+
     -- A repetition that overtakes the first try waits for it here. All wait in one order.
     perform pg_advisory_xact_lock(hashtext('callboard claim'), request.key)
     from (
         select distinct hashtext(asked.request_id::text) as key
-        from jsonb_to_recordset(p_asked) as asked (request_id uuid)
+        from unnest(claims) as asked
         where asked.request_id is not null
         order by key
     ) as request;
     repeated := array(
-        select (asked.place, held)::task_claimed
-        from jsonb_to_recordset(p_asked) as asked (place integer, runtime_id uuid, request_id uuid)
-        join agent_task_queue as held
-            on held.claim_request_id = asked.request_id and held.runtime_id = asked.runtime_id
-            and by_index('claim_request', held.status in ('dispatched', 'running'))
-            and (held.status = 'running' or held.claim_expires_at >= now()));
-    return query select again.place, again.task from unnest(repeated) as again;
+        select (asked.place, held.task)::task_claimed
+        from unnest(claims) as asked
+        cross join lateral (
+            select task from agent_task_queue as task
+            where task.claim_request_id = asked.request_id and task.runtime_id = asked.runtime_id
+                and by_index('claim_request', task.status in ('dispatched', 'running'))
+                and (task.status = 'running' or task.claim_expires_at >= now())
+            offset 0
+        ) as held);
+    return query select again.place, 'take', again.task from unnest(repeated) as again;
     -- A request that is here twice is made once: whoever repeats it finds the claim when they ask again.
     return query
-        select asked.place, null::agent_task_queue
+        select asked.place, 'ask', null::agent_task_queue
         from (
             select asked.place, row_number() over (
                 partition by asked.request_id, asked.runtime_id order by asked.place) as nth
-            from jsonb_to_recordset(p_asked) as asked (place integer, runtime_id uuid, request_id uuid)
+            from unnest(claims) as asked
             where asked.request_id is not null
         ) as asked
         where asked.nth > 1 and asked.place not in (select again.place from unnest(repeated) as again);
@@ -245,8 +399,7 @@ begin
                 array_agg(asked.request_id order by asked.place) as request_ids
             from (
                 select distinct on (asked.runtime_id, coalesce(asked.request_id::text, asked.place::text)) asked.*
-                from jsonb_to_recordset(p_asked) as asked (
-                    place integer, runtime_id uuid, agent_id uuid, request_id uuid)
+                from unnest(claims) as asked
                 order by asked.runtime_id, coalesce(asked.request_id::text, asked.place::text), asked.place
             ) as asked
             where asked.place not in (select again.place from unnest(repeated) as again)
@@ -270,11 +423,12 @@ begin
                 -- Somebody else was faster, and agents that were not chosen may have something; or else there is nothing.
                 if cardinality(line.agent_ids) >= cardinality(line.places) then
                     return query
-                        select rest.place, null::agent_task_queue from unnest(line.places[nth:]) as rest (place);
+                        select rest.place, 'ask', null::agent_task_queue from unnest(line.places[nth:]) as rest (place);
                 end if;
                 exit;
             end if;
             place := line.places[nth];
+            answer := 'take';
             task := taken;
             return next;
             if nth < cardinality(line.places) then

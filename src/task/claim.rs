@@ -13,7 +13,7 @@ use sea_orm::{
 };
 use uuid::Uuid;
 
-use super::{places, session};
+use super::session;
 use crate::auth::{Daemon, Viewer};
 use crate::db::Writer;
 use crate::error::{Error, Result};
@@ -63,18 +63,12 @@ pub async fn claim(
     let daemon = viewer.require_daemon()?;
     limits::range("input.max", request.max, 1..=MOST_AT_ONCE)?;
     limits::list("input.runtimeIds", &request.runtime_ids)?;
-    let asked: Vec<_> = request.runtime_ids.iter().map(|id| (daemon, *id)).collect();
-    let runtimes: Option<Vec<Asked>> = find_runtimes(writer.db(), &asked)
-        .await?
-        .into_iter()
-        .collect();
-    let runtimes = runtimes.ok_or(Error::NotFound("runtime"))?;
-    if runtimes.iter().any(|runtime| runtime.has_expired) {
-        requeue::requeue_expired(writer, daemon, settings, &request.runtime_ids).await?;
-    }
     let mut runtimes = uuids(&request.runtime_ids);
     runtimes.sort_unstable();
     runtimes.dedup();
+    if have_expired_claims(writer.db(), daemon, &runtimes).await? {
+        requeue::requeue_expired(writer, daemon, settings, &request.runtime_ids).await?;
+    }
     let (agent_id, max, request_id) = (request.agent_id, request.max, request.request_id);
     let lease_secs = settings.claim_lease.as_secs_f64();
     let statement: Statement = raw_sql!(
@@ -87,42 +81,29 @@ pub async fn claim(
     claimed(writer.db(), writer.at_once(statement).await?).await
 }
 
-/// A runtime that a daemon asks for.
-#[derive(Debug, FromQueryResult)]
-struct Asked {
-    place: i32,
-    /// Whether it was given something that it did not start in time.
-    has_expired: bool,
-}
-
-/// Finds runtimes, each asked for by a daemon; none in the place of one that is not the daemon's.
-async fn find_runtimes(
+/// Whether a daemon's runtimes, each named once, were given something that they did not start in time; NOT_FOUND where
+/// one is not its own.
+async fn have_expired_claims(
     db: &impl ConnectionTrait,
-    asked: &[(&Daemon, RuntimeId)],
-) -> Result<Vec<Option<Asked>>> {
-    let ids: Vec<Uuid> = asked.iter().map(|(_, id)| id.0).collect();
-    let workspaces = asked.iter().map(|(daemon, _)| daemon.workspace_id.0);
-    let workspaces: Vec<Uuid> = workspaces.collect();
-    let daemons = asked.iter().map(|(daemon, _)| daemon.daemon_id.clone());
-    let daemons: Vec<String> = daemons.collect();
+    daemon: &Daemon,
+    runtimes: &[Uuid],
+) -> Result<bool> {
+    let (workspace_id, daemon_id) = (daemon.workspace_id, daemon.daemon_id.clone());
+    let asked = runtimes.to_vec();
     let statement: Statement = raw_sql!(
         Postgres,
-        r#"select (asked.place - 1)::integer as place, exists (
-               select from agent_task_queue as task
-               where task.runtime_id = runtime.id
-                   and by_index('held_by_runtime', task.status in ('dispatched', 'running'))
-                   and task.status = 'dispatched' and task.claim_expires_at < now()
-           ) as has_expired
-           from unnest({ids}::uuid[], {workspaces}::uuid[], {daemons}::text[])
-               with ordinality as asked (runtime_id, workspace_id, daemon_id, place)
-           join agent_runtime as runtime on runtime.id = asked.runtime_id
-               and runtime.workspace_id = asked.workspace_id and runtime.daemon_id = asked.daemon_id"#
+        r#"select runtime_has_expired_claims(id) from agent_runtime
+           where id = any({asked}) and workspace_id = {workspace_id} and daemon_id = {daemon_id}"#
     );
-    let mut found: Vec<Option<Asked>> = asked.iter().map(|_| None).collect();
-    for runtime in Asked::find_by_statement(statement).all(db).await? {
-        places::put(&mut found, runtime.place, Some(runtime));
+    let own = db.query_all_raw(statement).await?;
+    if own.len() < runtimes.len() {
+        return Err(Error::NotFound("runtime"));
     }
-    Ok(found)
+    let expired: Vec<bool> = own
+        .iter()
+        .map(|row| row.try_get_by_index(0))
+        .collect::<Result<_, _>>()?;
+    Ok(expired.contains(&true))
 }
 
 /// Of these runtimes, those that would be given something if they asked; who may ask was decided before.
@@ -137,11 +118,7 @@ pub async fn runtimes_with_work(
            from unnest({runtimes}::uuid[]) as runtime (id)
            where exists (
                    select from task_agents_to_claim(array[runtime.id], null, array[]::uuid[], 1))
-               or exists (
-                   select from agent_task_queue as task
-                   where task.runtime_id = runtime.id
-                       and by_index('held_by_runtime', task.status in ('dispatched', 'running'))
-                       and task.status = 'dispatched' and task.claim_expires_at < now())"#
+               or runtime_has_expired_claims(runtime.id)"#
     );
     let rows = db.query_all_raw(statement).await?;
     rows.iter()

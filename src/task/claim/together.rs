@@ -2,10 +2,11 @@
 
 use entity::id::{AgentId, ClaimRequestId, RuntimeId};
 use sea_orm::{FromQueryResult, Statement, raw_sql};
-use serde_json::{Value, json};
+use serde::Serialize;
+use uuid::Uuid;
 
 use super::super::places;
-use super::{Claimed, HandedOut, claimed, find_runtimes};
+use super::{Claimed, HandedOut, claimed};
 use crate::auth::Daemon;
 use crate::db::Writer;
 use crate::error::{Error, Result};
@@ -25,6 +26,29 @@ pub(in super::super) struct Claiming {
     pub request_id: Option<ClaimRequestId>,
 }
 
+impl Claiming {
+    /// What is asked for, as the database is told.
+    fn record(&self, place: usize) -> impl Serialize + use<'_> {
+        #[derive(Serialize)]
+        struct Record<'a> {
+            place: usize,
+            workspace_id: Uuid,
+            daemon_id: &'a str,
+            runtime_id: Uuid,
+            agent_id: Option<Uuid>,
+            request_id: Option<Uuid>,
+        }
+        Record {
+            place,
+            workspace_id: self.daemon.workspace_id.0,
+            daemon_id: &self.daemon.daemon_id,
+            runtime_id: self.runtime_id.0,
+            agent_id: self.agent_id.map(|id| id.0),
+            request_id: self.request_id.map(|id| id.0),
+        }
+    }
+}
+
 /// What somebody who asks together with others is told.
 #[derive(Debug)]
 pub(in super::super) enum Told {
@@ -36,10 +60,11 @@ pub(in super::super) enum Told {
     Ask,
 }
 
-/// What was found for somebody who asked together with others.
+/// What the database answers to somebody who asked together with others.
 #[derive(Debug, FromQueryResult)]
-struct Found {
+struct Answer {
     place: i32,
+    answer: String,
     #[sea_orm(nested)]
     handed: Option<HandedOut>,
 }
@@ -51,56 +76,31 @@ pub(in super::super) async fn claim_together(
     asked: Vec<Claiming>,
     patience: Patience,
 ) -> Result<Vec<Result<Told>>> {
-    let mut told: Vec<Result<Told>> = Vec::with_capacity(asked.len());
-    let runtimes: Vec<_> = asked
-        .iter()
-        .map(|asked| (&asked.daemon, asked.runtime_id))
-        .collect();
-    for own in find_runtimes(writer.db(), &runtimes).await? {
-        told.push(match own {
-            None => Err(Error::NotFound("runtime")),
-            Some(runtime) if runtime.has_expired => Ok(Told::Ask),
-            Some(_) => Ok(Told::Nothing),
-        });
-    }
-    let may = asked.iter().zip(&told).enumerate();
-    let records: Vec<Value> = may
-        .filter(|(_, (_, told))| matches!(told, Ok(Told::Nothing)))
-        .map(|(place, (asked, _))| {
-            json!({
-                "place": place,
-                "runtime_id": asked.runtime_id.0,
-                "agent_id": asked.agent_id.map(|id| id.0),
-                "request_id": asked.request_id.map(|id| id.0),
-            })
-        })
-        .collect();
-    if records.is_empty() {
-        return Ok(told);
-    }
-    let lock_timeout = patience.lock_timeout();
-    let (records, lease_secs) = (Value::from(records), settings.claim_lease.as_secs_f64());
+    let records = places::numbered(&asked, Claiming::record)?;
+    let (lock_timeout, lease_secs) = (patience.lock_timeout(), settings.claim_lease.as_secs_f64());
     let statement: Statement = raw_sql!(
         Postgres,
-        r#"select place, (task).*, resume.session_id as resume_session_id, resume.work_dir as resume_work_dir,
-               resume.runtime_id as resume_runtime_id
+        r#"select place, answer, (task).*, resume.session_id as resume_session_id,
+               resume.work_dir as resume_work_dir, resume.runtime_id as resume_runtime_id
            from task_claim_together({records}, make_interval(secs => {lease_secs}), {lock_timeout}) as claim
            left join lateral task_session_to_resume(claim.task) as resume on (claim.task).id is not null"#
     );
-    let found: Vec<Found> = writer.at_once(statement).await?;
-    let mut places = Vec::with_capacity(found.len());
-    let mut handed_out = Vec::with_capacity(found.len());
-    for Found { place, handed } in found {
-        match handed {
-            None => places::put(&mut told, place, Ok(Told::Ask)),
-            Some(handed) => {
-                places.push(place);
+    let mut told: Vec<Result<Told>> = asked.iter().map(|_| Ok(Told::Nothing)).collect();
+    let (mut taken, mut handed_out) = (Vec::new(), Vec::new());
+    for answer in writer.at_once::<Answer>(statement).await? {
+        match (&*answer.answer, answer.handed) {
+            ("take", Some(handed)) => {
+                taken.push(answer.place);
                 handed_out.push(handed);
             }
+            ("unknown", _) => {
+                places::put(&mut told, answer.place, Err(Error::NotFound("runtime")));
+            }
+            _ => places::put(&mut told, answer.place, Ok(Told::Ask)),
         }
     }
     let claimed = claimed(writer.db(), handed_out).await?;
-    for (place, claimed) in places.into_iter().zip(claimed) {
+    for (place, claimed) in taken.into_iter().zip(claimed) {
         places::put(&mut told, place, Ok(Told::Take(Box::new(claimed))));
     }
     Ok(told)
