@@ -81,7 +81,7 @@ pub async fn claim(
     claimed(writer.db(), writer.at_once(statement).await?).await
 }
 
-/// Whether a daemon's runtimes, each named once, were given something that they did not start in time; NOT_FOUND where
+/// Whether a daemon's runtimes, each named once, were given something that they did not start in time; `NOT_FOUND` where
 /// one is not its own.
 async fn have_expired_claims(
     db: &impl ConnectionTrait,

@@ -60,9 +60,9 @@ pub(in super::super) enum Told {
     Ask,
 }
 
-/// What the database answers to somebody who asked together with others.
+/// What the database answers somebody who asked together with others.
 #[derive(Debug, FromQueryResult)]
-struct Answer {
+struct Answered {
     place: i32,
     answer: String,
     #[sea_orm(nested)]
@@ -87,7 +87,7 @@ pub(in super::super) async fn claim_together(
     );
     let mut told: Vec<Result<Told>> = asked.iter().map(|_| Ok(Told::Nothing)).collect();
     let (mut taken, mut handed_out) = (Vec::new(), Vec::new());
-    for answer in writer.at_once::<Answer>(statement).await? {
+    for answer in writer.at_once::<Answered>(statement).await? {
         match (&*answer.answer, answer.handed) {
             ("take", Some(handed)) => {
                 taken.push(answer.place);
