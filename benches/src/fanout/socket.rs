@@ -209,7 +209,7 @@ mod tests {
     }
 
     #[test]
-    fn the_cursor_of_an_event_is_found() {
+    fn messages_are_told_apart_by_what_they_say() {
         let message =
             br#"{"id":"1","type":"next","payload":{"data":{"s":{"cursor":"c00000000000000ff"}}}}"#;
         let event = Said::Event {
@@ -218,6 +218,9 @@ mod tests {
         };
         assert_eq!(said(message), Some(event));
         assert_eq!(said(br#"{"type":"ping"}"#), Some(Said::Ping));
+        let available =
+            br#"{"type":"next","id":"1","payload":{"data":{"taskAvailable":{"runtimeId":"a"}}}}"#;
+        assert_eq!(said(available), Some(Said::Available));
         assert_eq!(said(br#"{"type":"complete","id":"1"}"#), None);
     }
 }
