@@ -43,7 +43,8 @@
 //! - [`task`]: enqueue, claim, start, settle, retry, cancel, session, transcript. Rule and statement in one file.
 //! - [`agent`], [`runtime`], [`issue`], [`presence`], [`workspace`]: the other nouns.
 //! - [`auth`]: who sees which rows, as conditions that every finder takes, and who may change them.
-//! - [`event`]: reads the log after a cursor; [`event::hub`] reads it once for all subscribers of a server.
+//! - [`event`]: reads the log after a cursor; [`event::hub`] reads it once for all subscribers of a server, and those who
+//!   are behind read it with those who are at the same place (`event/catch_up.rs`).
 //! - [`doorbell`]: empty wake-ups, within the process and over LISTEN/NOTIFY.
 //! - [`group`]: requests of one kind that arrive at the same moment, done in one transaction.
 //! - [`db`]: connecting, migrating, writing; [`db::embedded`] is the Postgres that Callboard brings along.
@@ -94,10 +95,10 @@
 //!
 //! The daemon sends `claimTask`. [`task::claim`] takes back what the runtime was given and did not start, chooses the agent
 //! whose next claimable task is the best, locks that agent, chooses the task again under the lock, and dispatches it with a
-//! random claim token and a lease; where several daemons ask at once, one transaction does so for all of them. If the answer is lost, the daemon repeats the request with the same request id and gets
-//! the same claim. `startTask` locks first and decides after: a repetition finds the task running and gets it
-//! again. While its command runs the daemon reports progress and messages, and a heartbeat every 15 seconds that says which
-//! claims it holds and is told which it has lost.
+//! random claim token and a lease; where several daemons ask at once, one transaction does so for all of them. If the
+//! answer is lost, the daemon repeats the request with the same request id and gets the same claim. `startTask` locks first
+//! and decides after: a repetition finds the task running and gets it again. While its command runs the daemon reports
+//! progress and messages, and a heartbeat every 15 seconds that says which claims it holds and is told which it has lost.
 //!
 //! `completeTask` locks the agent, then ends the task where the token still holds it. The trigger writes the event and sets
 //! `agent.status`, which depends on the agent's other tasks and is why the agent was locked. The event wakes the runtime

@@ -2,8 +2,8 @@
 //!
 //! After each ring the hub reads the log once, whatever the number of subscribers, and hands them the batch. A
 //! subscriber is bounded: one that falls behind, joins late or finds a gap reads the log from its own cursor, with those who
-//! are at the same place, until it has caught up. So nothing here can lose an event, and nothing has to be kept for anyone: what waits for those
-//! who are late is bounded by its number and by its size.
+//! are at the same place, until it has caught up. So nothing here can lose an event, and nothing has to be kept for anyone:
+//! what waits for those who are late is bounded by its number and by its size.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
