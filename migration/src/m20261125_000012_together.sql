@@ -73,6 +73,7 @@ declare
 begin
     perform task_begin_together(p_lock_timeout);
     spoken_of := task_lock_spoken_of(p_asked);
+    -- With a token it must be the row's, under a lease that holds. Without one the row must have none.
     with now_running as (
         update agent_task_queue as task
         set status = 'running', started_at = coalesce(task.started_at, now()), claim_expires_at = null

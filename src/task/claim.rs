@@ -14,7 +14,7 @@ use sea_orm::{
 use uuid::Uuid;
 
 use super::session;
-use crate::auth::{Daemon, Viewer};
+use crate::auth::{Daemon, Viewer, require_all_found};
 use crate::db::Writer;
 use crate::error::{Error, Result};
 use crate::limits;
@@ -63,12 +63,11 @@ pub async fn claim(
     let daemon = viewer.require_daemon()?;
     limits::range("input.max", request.max, 1..=MOST_AT_ONCE)?;
     limits::list("input.runtimeIds", &request.runtime_ids)?;
-    let mut runtimes = uuids(&request.runtime_ids);
-    runtimes.sort_unstable();
-    runtimes.dedup();
-    if have_expired_claims(writer.db(), daemon, &runtimes).await? {
+    let runtimes = find_runtimes(writer.db(), daemon, &request.runtime_ids).await?;
+    if runtimes.iter().any(|runtime| runtime.has_expired) {
         requeue::requeue_expired(writer, daemon, settings, &request.runtime_ids).await?;
     }
+    let runtimes: Vec<Uuid> = runtimes.iter().map(|runtime| runtime.id.0).collect();
     let (agent_id, max, request_id) = (request.agent_id, request.max, request.request_id);
     let lease_secs = settings.claim_lease.as_secs_f64();
     let statement: Statement = raw_sql!(
@@ -81,29 +80,31 @@ pub async fn claim(
     claimed(writer.db(), writer.at_once(statement).await?).await
 }
 
-/// Whether a daemon's runtimes, each named once, were given something that they did not start in time; `NOT_FOUND` where
-/// one is not its own.
-async fn have_expired_claims(
+/// A runtime that a daemon asks for.
+#[derive(Debug, FromQueryResult)]
+struct Asked {
+    id: RuntimeId,
+    /// Whether it was given something that it did not start in time.
+    has_expired: bool,
+}
+
+/// Finds the runtimes, and refuses those that are not the daemon's.
+async fn find_runtimes(
     db: &impl ConnectionTrait,
     daemon: &Daemon,
-    runtimes: &[Uuid],
-) -> Result<bool> {
-    let (workspace_id, daemon_id) = (daemon.workspace_id, daemon.daemon_id.clone());
-    let asked = runtimes.to_vec();
+    asked: &[RuntimeId],
+) -> Result<Vec<Asked>> {
+    let (workspace_id, daemon_id, ids) =
+        (daemon.workspace_id, daemon.daemon_id.clone(), uuids(asked));
     let statement: Statement = raw_sql!(
         Postgres,
-        r#"select runtime_has_expired_claims(id) from agent_runtime
-           where id = any({asked}) and workspace_id = {workspace_id} and daemon_id = {daemon_id}"#
+        r#"select id, runtime_has_expired_claims(id) as has_expired from agent_runtime
+           where id = any({ids}) and workspace_id = {workspace_id} and daemon_id = {daemon_id}"#
     );
-    let own = db.query_all_raw(statement).await?;
-    if own.len() < runtimes.len() {
-        return Err(Error::NotFound("runtime"));
-    }
-    let expired: Vec<bool> = own
-        .iter()
-        .map(|row| row.try_get_by_index(0))
-        .collect::<Result<_, _>>()?;
-    Ok(expired.contains(&true))
+    let found = Asked::find_by_statement(statement).all(db).await?;
+    let own: Vec<RuntimeId> = found.iter().map(|runtime| runtime.id).collect();
+    require_all_found(asked, &own)?;
+    Ok(found)
 }
 
 /// Of these runtimes, those that would be given something if they asked; who may ask was decided before.
