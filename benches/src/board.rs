@@ -12,11 +12,11 @@ use sqlx::{PgConnection, Row};
 use uuid::Uuid;
 
 use crate::client::Client;
-use crate::postgres::Postgres;
+use crate::postgres::{self, Postgres};
 use crate::server::Server;
 
 pub(crate) use load::{
-    Active, Head, active_tasks, agents, backlog, finished_tasks, settle_down, waiting_at_the_head,
+    Active, Head, active_tasks, backlog, finished_tasks, settle_down, waiting_at_the_head,
 };
 
 /// A runtime and the daemon whose it is.
@@ -28,6 +28,19 @@ pub(crate) struct Runtime {
     pub(crate) daemon: Client,
     /// The agents on it, in the order in which they were made.
     pub(crate) agents: Vec<Uuid>,
+}
+
+/// A new board with agents on the runtimes of so many daemons, to be loaded with more.
+pub(crate) async fn with_agents(
+    postgres: &Postgres,
+    name: &str,
+    daemons: u32,
+    agents: u32,
+) -> anyhow::Result<PgConnection> {
+    postgres.copy(postgres::EMPTY, name).await?;
+    let mut connection = postgres.connect(name).await?;
+    load::agents(&mut connection, daemons, agents).await?;
+    Ok(connection)
 }
 
 /// A board with a server in front of it.

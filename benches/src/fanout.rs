@@ -22,7 +22,7 @@ use clap::{Args, ValueEnum};
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
 
 use crate::board;
-use crate::postgres::{self, Postgres};
+use crate::postgres::Postgres;
 use crate::report::Report;
 
 use crowd::Asking;
@@ -107,9 +107,7 @@ impl FanoutArgs {
         let mut report = Report::new("fanout", postgres.version().await?);
         report.condition("rounds of delivery", &self.rounds);
         report.condition("open files at most", &most);
-        postgres.copy(postgres::EMPTY, BOARD).await?;
-        let mut connection = postgres.connect(BOARD).await?;
-        board::agents(&mut connection, 1, 8).await?;
+        let mut connection = board::with_agents(postgres, BOARD, 1, 8).await?;
         board::settle_down(&mut connection).await?;
         drop(connection);
         for figure in &self.figures {

@@ -17,7 +17,7 @@ use crate::board::{self, Board};
 use crate::life::{Life, Step};
 use crate::lives::{self, Lived};
 use crate::plans::{self, Explained, Statements};
-use crate::postgres::{self, Postgres};
+use crate::postgres::Postgres;
 use crate::report::Report;
 use crate::server::Server;
 
@@ -84,9 +84,7 @@ impl HeldArgs {
     ) -> anyhow::Result<()> {
         const BOARD: &str = "held";
         const COPY: &str = "held_copy";
-        postgres.copy(postgres::EMPTY, BOARD).await?;
-        let mut connection = postgres.connect(BOARD).await?;
-        board::agents(&mut connection, self.daemons, agents).await?;
+        let mut connection = board::with_agents(postgres, BOARD, self.daemons, agents).await?;
         if backlog > 0 {
             board::backlog(&mut connection, agents, backlog).await?;
         }

@@ -18,7 +18,7 @@ use uuid::Uuid;
 
 use crate::board::{self, Board, Runtime};
 use crate::fanout;
-use crate::postgres::{self, Postgres};
+use crate::postgres::Postgres;
 use crate::processor;
 use crate::report::{Cell, Report, Row, Table, columns};
 use crate::server::Server;
@@ -111,9 +111,8 @@ impl IdleArgs {
         report.condition("finished tasks on the board", &self.finished);
         report.condition("calls of each daemon", &self.calls);
         report.condition("calls at once", &self.at_once);
-        postgres.copy(postgres::EMPTY, BOARD).await?;
-        let mut connection = postgres.connect(BOARD).await?;
-        board::agents(&mut connection, self.daemons, self.daemons).await?;
+        let mut connection =
+            board::with_agents(postgres, BOARD, self.daemons, self.daemons).await?;
         board::finished_tasks(&mut connection, self.finished).await?;
         board::settle_down(&mut connection).await?;
         let alone = alone(postgres).await?;

@@ -18,7 +18,7 @@ use crate::board::{self, Board, Runtime};
 use crate::client::Client;
 use crate::fanout::{self, Said, Socket};
 use crate::life::{self, Life, Step};
-use crate::postgres::{self, Postgres};
+use crate::postgres::Postgres;
 use crate::processor;
 use crate::report::{Cell, Report, Row, Table, columns};
 use crate::sample::Sample;
@@ -75,9 +75,8 @@ impl LatencyArgs {
         let mut report = Report::new("latency", postgres.version().await?);
         report.condition("tasks", &self.tasks);
         report.condition("tasks in a second", &self.rate);
-        postgres.copy(postgres::EMPTY, BOARD).await?;
-        let mut connection = postgres.connect(BOARD).await?;
-        board::agents(&mut connection, self.daemons, self.daemons).await?;
+        let mut connection =
+            board::with_agents(postgres, BOARD, self.daemons, self.daemons).await?;
         board::settle_down(&mut connection).await?;
         drop(connection);
         let board = Board::open(postgres, BOARD).await?;

@@ -20,12 +20,12 @@ use std::time::Duration;
 use clap::Args;
 
 use crate::board::{self, Board};
-use crate::postgres::{self, Postgres};
+use crate::npm::Package;
+use crate::postgres::Postgres;
 use crate::report::{Report, Table};
 
 use count::Counted;
 use found::{Found, table};
-use node::Package;
 use side::{Load, Mode, Queue, Side};
 
 /// The database of one side in one round.
@@ -72,7 +72,7 @@ impl PeersArgs {
         postgres: &Postgres,
         file: Option<PathBuf>,
     ) -> anyhow::Result<()> {
-        let package = Package::installed().await?;
+        let package = Package::installed("peers").await?;
         let mut report = Report::new("peers", postgres.version().await?);
         report.condition("Callboard", &env!("CARGO_PKG_VERSION"));
         report.condition("graphile-worker", &package.version("graphile-worker")?);
@@ -101,7 +101,7 @@ impl PeersArgs {
         workers: usize,
     ) -> anyhow::Result<Table> {
         let mut found: BTreeMap<Side, Found> = BTreeMap::new();
-        for round in 0..self.rounds {
+        for _round in 0..self.rounds {
             for mode in [Mode::Single, Mode::Batched] {
                 let load = Load::new(mode, workers);
                 for queue in &self.queues {
@@ -110,10 +110,7 @@ impl PeersArgs {
                         Some(peer) => self.peer(postgres, package, peer, load).await?,
                     };
                     postgres.drop(COPY).await?;
-                    found
-                        .entry((mode, *queue))
-                        .or_default()
-                        .add(round, &counted);
+                    found.entry((mode, *queue)).or_default().add(&counted);
                 }
             }
         }
@@ -121,14 +118,13 @@ impl PeersArgs {
     }
 
     async fn callboard(&self, postgres: &Postgres, load: Load) -> anyhow::Result<Counted> {
-        postgres.copy(postgres::EMPTY, COPY).await?;
-        let mut connection = postgres.connect(COPY).await?;
         let slots = match load.mode {
             Mode::Single => 1,
             Mode::Batched => self.together.get(),
         };
         let daemons = u32::try_from(load.workers.div_ceil(slots))?;
-        board::agents(&mut connection, daemons, daemons * self.agents).await?;
+        let mut connection =
+            board::with_agents(postgres, COPY, daemons, daemons * self.agents).await?;
         board::settle_down(&mut connection).await?;
         drop(connection);
         let board = Board::open(postgres, COPY).await?;

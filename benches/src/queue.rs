@@ -15,8 +15,9 @@ use clap::Args;
 
 use crate::board::{self, Board};
 use crate::lives;
-use crate::postgres::{self, Postgres, execute};
+use crate::postgres::{Postgres, execute};
 use crate::processor::Used;
+use crate::rates::Rates;
 use crate::report::{Cell, Report, Row, Table, columns};
 use crate::sample::Sample;
 
@@ -75,7 +76,7 @@ impl Side {
 /// What was found out about a side.
 #[derive(Debug, Default)]
 struct Found {
-    rates: BTreeMap<u32, f64>,
+    rates: Rates,
     server: Sample,
     postgres: Sample,
     load: Sample,
@@ -100,19 +101,17 @@ impl QueueArgs {
 
     async fn compare(&self, postgres: &Postgres, daemons: u32) -> anyhow::Result<Table> {
         const COPY: &str = "queue_copy";
-        postgres.copy(postgres::EMPTY, BOARD).await?;
-        let mut connection = postgres.connect(BOARD).await?;
         // The script of pgbench names those from the second hand on.
-        board::agents(&mut connection, daemons, daemons * (AGENTS + 1)).await?;
+        let mut connection =
+            board::with_agents(postgres, BOARD, daemons, daemons * (AGENTS + 1)).await?;
         board::settle_down(&mut connection).await?;
         drop(connection);
         let mut found: BTreeMap<Side, Found> = BTreeMap::new();
-        for round in 0..self.rounds {
+        for _round in 0..self.rounds {
             for side in Side::ALL {
                 postgres.copy(BOARD, COPY).await?;
                 let found = found.entry(side).or_default();
-                self.one(postgres, COPY, daemons, (side, round), found)
-                    .await?;
+                self.one(postgres, COPY, daemons, side, found).await?;
                 postgres.drop(COPY).await?;
             }
         }
@@ -126,7 +125,7 @@ impl QueueArgs {
         postgres: &Postgres,
         database: &str,
         daemons: u32,
-        (side, round): (Side, u32),
+        side: Side,
         found: &mut Found,
     ) -> anyhow::Result<()> {
         let (rate, used) = match side {
@@ -153,7 +152,7 @@ impl QueueArgs {
                 (rate, used)
             }
         };
-        found.rates.insert(round, rate);
+        found.rates.add(rate);
         let micros = |seconds: f64| seconds * 1e6 / (rate * f64::from(self.seconds));
         found.server.add(micros(used.server));
         found.postgres.add(micros(used.postgres));
@@ -165,26 +164,18 @@ impl QueueArgs {
 /// What was found out, with so many daemons.
 fn table(daemons: u32, found: &BTreeMap<Side, Found>) -> Table {
     let rows = found.iter().map(|(side, own)| {
-        let (mut rates, mut ratios) = (Sample::default(), Sample::default());
-        for (round, rate) in &own.rates {
-            rates.add(*rate);
-            let callboard = found
-                .get(&Side::Callboard)
-                .and_then(|it| it.rates.get(round));
-            ratios.add(callboard.map_or(f64::NAN, |callboard| callboard / rate));
-        }
+        let callboard = found.get(&Side::Callboard).map(|it| &it.rates);
+        let processors = [&own.postgres, &own.server, &own.load];
+        let processors = processors.map(|sample| Cell::Number(sample.median()));
         Row {
             name: side.name().to_owned(),
             meaning: side.meaning().to_owned(),
-            cells: vec![
-                Cell::Number(rates.median()),
-                Cell::Text(rates.spread()),
-                Cell::Number(ratios.median()),
-                Cell::Text(ratios.spread()),
-                Cell::Number(own.postgres.median()),
-                Cell::Number(own.server.median()),
-                Cell::Number(own.load.median()),
-            ],
+            cells: own
+                .rates
+                .cells(callboard)
+                .into_iter()
+                .chain(processors)
+                .collect(),
         }
     });
     Table {

@@ -18,12 +18,12 @@ use std::path::PathBuf;
 use clap::Args;
 use serde_json::json;
 
+use crate::npm::Package;
 use crate::postgres::Postgres;
 use crate::report::Report;
 
 use asked::Question;
 use found::Found;
-use postgraphile::PostGraphile;
 use sides::{Asked, Side};
 
 /// How much to measure.
@@ -60,15 +60,17 @@ impl SnapshotArgs {
         file: Option<PathBuf>,
     ) -> anyhow::Result<()> {
         let mut report = Report::new("snapshot", postgres.version().await?);
-        report.condition("PostGraphile", &PostGraphile::install().await?);
+        let package = Package::installed("postgraphile").await?;
+        report.condition("PostGraphile", &package.version("postgraphile")?);
+        report.condition("Node.js", &package.node_version().await?);
         report.condition("agents", &self.agents);
         report.condition("active tasks", &self.active);
         report.condition("connections", &self.connections);
         report.condition("rounds", &self.rounds);
         report.condition("seconds of each side in a round", &self.seconds);
         let boards = [
-            Asked::open(postgres, &self, self.few).await?,
-            Asked::open(postgres, &self, self.many).await?,
+            Asked::open(postgres, &package, &self, self.few).await?,
+            Asked::open(postgres, &package, &self, self.many).await?,
         ];
         for question in Question::ALL {
             for board in &boards {

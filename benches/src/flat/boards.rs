@@ -189,9 +189,7 @@ async fn load_one(
     finished: u32,
     active: Active,
 ) -> anyhow::Result<()> {
-    postgres.copy(crate::postgres::EMPTY, name).await?;
-    let mut connection = postgres.connect(name).await?;
-    board::agents(&mut connection, 1, args.agents).await?;
+    let mut connection = board::with_agents(postgres, name, 1, args.agents).await?;
     board::finished_tasks(&mut connection, finished).await?;
     board::active_tasks(&mut connection, active).await?;
     board::settle_down(&mut connection).await

@@ -4,21 +4,22 @@ use std::collections::BTreeMap;
 
 use super::count::Counted;
 use super::side::{Mode, Queue, Side, meaning};
+use crate::rates::Rates;
 use crate::report::{Cell, Row, Table, columns};
 use crate::sample::Sample;
 
 /// What was found out about a side, a round after the other.
 #[derive(Debug, Default)]
 pub(super) struct Found {
-    rates: BTreeMap<u32, f64>,
+    rates: Rates,
     postgres: Sample,
     server: Sample,
     clients: Sample,
 }
 
 impl Found {
-    pub(super) fn add(&mut self, round: u32, counted: &Counted) {
-        self.rates.insert(round, counted.rate());
+    pub(super) fn add(&mut self, counted: &Counted) {
+        self.rates.add(counted.rate());
         self.postgres.add(counted.micros(counted.used.postgres));
         self.server.add(counted.micros(counted.used.server));
         self.clients.add(counted.micros(counted.used.clients));
@@ -28,13 +29,9 @@ impl Found {
 /// What was found out, with so many workers.
 pub(super) fn table(workers: usize, found: &BTreeMap<Side, Found>) -> Table {
     let rows = found.iter().map(|((mode, queue), own)| {
-        let callboard = found.get(&(*mode, Queue::Callboard));
-        let (mut rates, mut ratios) = (Sample::default(), Sample::default());
-        for (round, rate) in &own.rates {
-            rates.add(*rate);
-            let callboard = callboard.and_then(|it| it.rates.get(round));
-            ratios.add(callboard.map_or(f64::NAN, |callboard| callboard / rate));
-        }
+        let callboard = found.get(&(*mode, Queue::Callboard)).map(|it| &it.rates);
+        let processors = [&own.postgres, &own.server, &own.clients];
+        let processors = processors.map(|sample| Cell::Number(sample.median()));
         let how = match mode {
             Mode::Single => "single",
             Mode::Batched => "batched",
@@ -42,15 +39,12 @@ pub(super) fn table(workers: usize, found: &BTreeMap<Side, Found>) -> Table {
         Row {
             name: format!("{}, {how}", queue.name()),
             meaning: meaning((*mode, *queue)).to_owned(),
-            cells: vec![
-                Cell::Number(rates.median()),
-                Cell::Text(rates.spread()),
-                Cell::Number(ratios.median()),
-                Cell::Text(ratios.spread()),
-                Cell::Number(own.postgres.median()),
-                Cell::Number(own.server.median()),
-                Cell::Number(own.clients.median()),
-            ],
+            cells: own
+                .rates
+                .cells(callboard)
+                .into_iter()
+                .chain(processors)
+                .collect(),
         }
     });
     Table {

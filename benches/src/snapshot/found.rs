@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use crate::rates::Rates;
 use crate::report::{Cell, Row, Table, columns};
 use crate::sample::Sample;
 
@@ -43,35 +44,30 @@ impl Found {
             .collect()
     }
 
-    /// How many times as many answers one gave as another, in each round.
-    fn ratio(&self, one: Place, other: Place) -> Sample {
-        let rates = |place| self.0.get(&place).into_iter().flatten();
-        let ratio = |(one, other): (&One, &One)| one.answered.rate / other.answered.rate;
-        rates(one).zip(rates(other)).map(ratio).collect()
+    /// How many answers it gave in a second, in each round.
+    fn rates(&self, place: Place) -> Rates {
+        let rounds = self.0.get(&place).into_iter().flatten();
+        rounds.map(|one| one.answered.rate).collect()
     }
 
     /// The sides beside each other on one board.
     pub(super) fn on_board(&self, question: Question, finished: u32) -> Table {
         let rows = Side::ALL.into_iter().map(|side| {
             let place = (question, finished, side);
-            let rates = self.sample(place, |one| one.answered.rate);
-            let ratio = self.ratio((question, finished, Side::Callboard), place);
+            let callboard = self.rates((question, finished, Side::Callboard));
             let mut times = Sample::default();
             for one in self.0.get(&place).into_iter().flatten() {
                 times.add_all(&one.answered.times);
             }
-            let cells = [
-                Cell::Number(rates.median()),
-                Cell::Text(rates.spread()),
-                Cell::Number(ratio.median()),
-                Cell::Text(ratio.spread()),
+            let rates = self.rates(place).cells(Some(&callboard));
+            let others = [
                 Cell::Number(times.median()),
                 Cell::Number(times.quantile(950)),
                 Cell::Number(self.sample(place, |one| one.server).median()),
                 Cell::Number(self.sample(place, |one| one.postgres).median()),
                 Cell::Number(self.sample(place, |one| one.answered.kilobytes()).median()),
             ];
-            row(side, cells.into())
+            row(side, rates.into_iter().chain(others).collect())
         });
         Table {
             title: format!(
@@ -106,7 +102,8 @@ impl Found {
     /// What the finished tasks cost each side.
     pub(super) fn of_history(&self, question: Question, few: u32, many: u32) -> Table {
         let rows = Side::ALL.into_iter().map(|side| {
-            let ratio = self.ratio((question, few, side), (question, many, side));
+            let many = self.rates((question, many, side));
+            let ratio = self.rates((question, few, side)).to(&many);
             let cells = [Cell::Number(ratio.median()), Cell::Text(ratio.spread())];
             row(side, cells.into())
         });

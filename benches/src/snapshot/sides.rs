@@ -6,7 +6,8 @@ use std::time::{Duration, Instant};
 use sqlx::AssertSqlSafe;
 
 use crate::board::{self, Active, Board};
-use crate::postgres::{self, Postgres, execute};
+use crate::npm::Package;
+use crate::postgres::{Postgres, execute};
 use crate::processor::Used;
 
 use super::SnapshotArgs;
@@ -75,6 +76,7 @@ impl Asked {
     /// Loads a board and starts everyone.
     pub(super) async fn open(
         postgres: &Postgres,
+        package: &Package,
         args: &SnapshotArgs,
         finished: u32,
     ) -> anyhow::Result<Self> {
@@ -93,8 +95,9 @@ impl Asked {
                 workspace: board.workspace_id,
                 issue,
             },
-            alone: PostGraphile::start(postgres, &database, 1).await?,
-            for_each_processor: PostGraphile::start(postgres, &database, processors).await?,
+            alone: PostGraphile::start(package, postgres, &database, 1).await?,
+            for_each_processor: PostGraphile::start(package, postgres, &database, processors)
+                .await?,
             board,
         })
     }
@@ -173,9 +176,7 @@ async fn load(
     database: &str,
     finished: u32,
 ) -> anyhow::Result<()> {
-    postgres.copy(postgres::EMPTY, database).await?;
-    let mut connection = postgres.connect(database).await?;
-    board::agents(&mut connection, 1, args.agents).await?;
+    let mut connection = board::with_agents(postgres, database, 1, args.agents).await?;
     board::finished_tasks(&mut connection, finished).await?;
     // A tenth of them run, with one more that comes of itself; the others wait, for all agents alike.
     let running = args.active / 10;
