@@ -10,12 +10,13 @@ use tokio_util::task::TaskTracker;
 
 use crate::auth::token::Gate;
 use crate::background::{closer, marker, pruner, sweeper};
-use crate::db::{self, ConnectOptions, Writer};
+use crate::db::{self, ConnectOptions, Pool, Writer};
 use crate::doorbell::Doorbell;
 use crate::event::hub::Hub;
 use crate::graphql::context::Board;
 use crate::graphql::{Executor, Shared};
 use crate::http::{self, Edge, Quota, Sessions};
+use crate::runtime::heartbeat::Heartbeats;
 use crate::settings::Settings;
 use crate::task::together::Together;
 
@@ -50,12 +51,13 @@ pub struct App {
 impl App {
     /// Puts a server together; it does nothing before it runs.
     pub fn new(config: Config) -> Self {
-        let db = db::connect(&config.database, &config.connect);
+        let db = Pool::from(db::connect(&config.database, &config.connect));
         let doorbell = Doorbell::default();
         let requests = TaskTracker::new();
         let writer = Writer::new(db.clone(), doorbell.clone());
         let board = Board {
             gate: Gate::new(&db, &requests),
+            heartbeats: Heartbeats::new(&writer, &requests),
             tasks: Together::new(&writer, &config.settings, &requests),
             shared: Shared::new(requests.clone()),
             hub: Hub::new(db.clone(), requests.clone()),
@@ -73,7 +75,7 @@ impl App {
 
     /// Its pool, for what has to happen before it runs.
     pub const fn db(&self) -> &DatabaseConnection {
-        &self.board.db
+        self.board.db.connections()
     }
 
     /// What executes documents, for callers in this process.
@@ -149,15 +151,12 @@ impl App {
             requests.wait().await;
             stop_loops.cancel();
             tracker.wait().await;
-            db.close().await
+            db.close().await;
         };
         let closed = tokio::time::timeout(CLOSE_TIMEOUT, closing).await;
         stop_loops.cancel();
-        match closed {
-            Ok(closed) => closed?,
-            Err(_elapsed) => tracing::warn!(
-                "the database did not answer in time; leaving its connections to break"
-            ),
+        if closed.is_err() {
+            tracing::warn!("the database did not answer in time; leaving its connections to break");
         }
         Ok(())
     }

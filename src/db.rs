@@ -5,6 +5,7 @@
 
 pub mod embedded;
 pub mod migrate;
+mod pool;
 
 use std::ops::Deref;
 use std::str::FromStr;
@@ -12,11 +13,12 @@ use std::time::Duration;
 
 use sea_orm::{
     DatabaseConnection, DatabaseTransaction, FromQueryResult, SqlxPostgresConnector, Statement,
-    TransactionTrait,
 };
 use secrecy::{ExposeSecret, SecretString};
 use sqlx::Connection;
 use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
+
+pub use pool::Pool;
 
 use crate::doorbell::Doorbell;
 use crate::error::{Error, Result};
@@ -101,18 +103,19 @@ where
 /// Begins transactions that ring the doorbell when they commit.
 #[derive(Clone, Debug)]
 pub struct Writer {
-    db: DatabaseConnection,
+    db: Pool,
     doorbell: Doorbell,
 }
 
 impl Writer {
     /// Writes through a pool, and rings a bell.
-    pub const fn new(db: DatabaseConnection, doorbell: Doorbell) -> Self {
+    pub fn new(db: impl Into<Pool>, doorbell: Doorbell) -> Self {
+        let db = db.into();
         Self { db, doorbell }
     }
 
     /// The pool, for reading.
-    pub const fn db(&self) -> &DatabaseConnection {
+    pub const fn db(&self) -> &Pool {
         &self.db
     }
 
@@ -126,8 +129,17 @@ impl Writer {
 
     /// Runs one statement that is a transaction by itself and returns what it changed; rings where it changed something.
     pub async fn at_once<T: FromQueryResult>(&self, statement: Statement) -> Result<Vec<T>> {
+        self.at_once_ringing(statement, |_| true).await
+    }
+
+    /// The same, but that only some of what it returns is worth ringing for.
+    pub async fn at_once_ringing<T: FromQueryResult>(
+        &self,
+        statement: Statement,
+        is_to_be_told: impl Fn(&T) -> bool,
+    ) -> Result<Vec<T>> {
         let rows = T::find_by_statement(statement).all(&self.db).await?;
-        if !rows.is_empty() {
+        if rows.iter().any(is_to_be_told) {
             self.doorbell.ring();
         }
         Ok(rows)

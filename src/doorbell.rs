@@ -11,7 +11,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use sea_orm::{ConnectionTrait, DatabaseConnection, Statement, raw_sql};
+use sea_orm::{ConnectionTrait, Statement, raw_sql};
 use sqlx::postgres::{PgConnectOptions, PgListener, PgPoolOptions};
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
@@ -70,7 +70,7 @@ impl Doorbell {
     }
 
     /// Passes this server's rings on to the others, until told to stop.
-    pub async fn run_ringer(self, db: DatabaseConnection, stop: CancellationToken) {
+    pub async fn run_ringer(self, db: impl ConnectionTrait, stop: CancellationToken) {
         while stop
             .run_until_cancelled(self.state.to_ring.notified())
             .await
@@ -93,7 +93,7 @@ impl Doorbell {
     /// Postgres itself: a pooler in between may accept LISTEN and drop it, which is found out and logged.
     pub async fn run_listener(
         self,
-        db: DatabaseConnection,
+        db: impl ConnectionTrait,
         options: PgConnectOptions,
         stop: CancellationToken,
     ) {
@@ -117,7 +117,7 @@ impl Doorbell {
     /// Listens on one connection until it breaks.
     async fn listen(
         &self,
-        db: &DatabaseConnection,
+        db: &impl ConnectionTrait,
         options: &PgConnectOptions,
     ) -> Result<(), sqlx::Error> {
         // The listener's pool is its own: it must not wait for, or occupy, a connection of the requests'.
@@ -142,7 +142,7 @@ impl Doorbell {
     }
 
     /// Rings once and waits to hear it.
-    async fn test_listener(&self, db: &DatabaseConnection, listener: &mut PgListener) {
+    async fn test_listener(&self, db: &impl ConnectionTrait, listener: &mut PgListener) {
         let heard = async {
             if self.notify(db).await.is_ok() {
                 while let Ok(Some(notification)) = listener.try_recv().await {
@@ -162,7 +162,7 @@ impl Doorbell {
     }
 
     /// Sends one notification.
-    async fn notify(&self, db: &DatabaseConnection) -> Result<(), sea_orm::DbErr> {
+    async fn notify(&self, db: &impl ConnectionTrait) -> Result<(), sea_orm::DbErr> {
         let server_id = self.state.server_id.clone();
         let statement: Statement = raw_sql!(Postgres, "select pg_notify('callboard', {server_id})");
         db.query_one_raw(statement).await?;

@@ -2,7 +2,7 @@
 //!
 //! How the order comes about stands in the migration that makes the log. Reading takes two statements that must not
 //! become one: first up to where the log is complete, then the rows up to there. A third tells whether what was asked for
-//! was still there.
+//! was still there. A function of the database runs the three.
 
 mod catch_up;
 mod cursor;

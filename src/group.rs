@@ -4,8 +4,15 @@
 //! Nobody waits for company. Whoever comes while nothing is under way is served at once, alone; those who come meanwhile
 //! are served together after that. Each is answered after the commit.
 //!
+//! Groups of several kinds may share a [`Desk`], where one is served after the other: a transaction costs hardly more for ten
+//! than for one, so those who wait a moment are served sooner than by many transactions that compete.
+//!
 //! Nobody suffers for another. What fails is done again for each alone, and so is what would have to wait for a lock that
 //! somebody else keeps: beside those who come next, who need not wait for it.
+
+pub mod places;
+#[cfg(test)]
+mod tests;
 
 use std::collections::VecDeque;
 use std::fmt;
@@ -13,7 +20,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use futures::future::BoxFuture;
-use tokio::sync::oneshot;
+use tokio::sync::{Semaphore, oneshot};
 use tokio_util::task::TaskTracker;
 
 use crate::error::{self, Error, Result};
@@ -21,8 +28,8 @@ use crate::error::{self, Error, Result};
 /// The most requests that are done in one transaction.
 const MOST_TOGETHER: usize = 64;
 
-/// The most requests that wait, where nothing else is said; more are refused. As many take a second or two when the database
-/// is busy.
+/// The most requests of a kind that wait, where nothing else is said; more are refused. As many take a second or two when the
+/// database is busy.
 const MOST_WAITING: usize = 4096;
 
 /// When somebody who was refused may find room again.
@@ -48,6 +55,34 @@ impl Patience {
     }
 }
 
+/// Where groups are served. Those that are made with clones of the same desk are served in turns.
+#[derive(Clone, Debug)]
+pub struct Desk {
+    tracker: TaskTracker,
+    turn: Arc<Semaphore>,
+    most_waiting: usize,
+}
+
+impl Desk {
+    /// A new desk. What has begun there is on the tracker, so that it is done to its end.
+    pub fn new(tracker: &TaskTracker) -> Self {
+        Self {
+            tracker: tracker.clone(),
+            turn: Arc::new(Semaphore::new(1)),
+            most_waiting: MOST_WAITING,
+        }
+    }
+
+    /// The same desk, for a kind of which so many may wait.
+    #[must_use]
+    pub fn with_room_for(self, most_waiting: usize) -> Self {
+        Self {
+            most_waiting,
+            ..self
+        }
+    }
+}
+
 /// How requests are done: the answers, in the order of the requests. Does one alone as well as many.
 type Execute<A, T> =
     dyn Fn(Vec<A>, Patience) -> BoxFuture<'static, Result<Vec<Result<T>>>> + Send + Sync;
@@ -59,8 +94,7 @@ pub struct Group<A, T> {
 
 struct Shared<A, T> {
     execute: Box<Execute<A, T>>,
-    tracker: TaskTracker,
-    most_waiting: usize,
+    desk: Desk,
     waiting: Mutex<Waiting<A, T>>,
 }
 
@@ -80,21 +114,9 @@ where
     A: Clone + Send + 'static,
     T: Send + 'static,
 {
-    /// Does requests by `execute`, on a tracker, so that what has begun is done to its end.
+    /// Does requests by `execute`, at a desk.
     pub fn new<F>(
-        tracker: TaskTracker,
-        execute: impl Fn(Vec<A>, Patience) -> F + Send + Sync + 'static,
-    ) -> Self
-    where
-        F: Future<Output = Result<Vec<Result<T>>>> + Send + 'static,
-    {
-        Self::with_room_for(MOST_WAITING, tracker, execute)
-    }
-
-    /// The same, where so many may wait at most.
-    pub fn with_room_for<F>(
-        most_waiting: usize,
-        tracker: TaskTracker,
+        desk: Desk,
         execute: impl Fn(Vec<A>, Patience) -> F + Send + Sync + 'static,
     ) -> Self
     where
@@ -106,8 +128,7 @@ where
         };
         let shared = Shared {
             execute: Box::new(move |asked, patience| Box::pin(execute(asked, patience))),
-            tracker,
-            most_waiting,
+            desk,
             waiting: Mutex::new(waiting),
         };
         Self {
@@ -136,7 +157,7 @@ where
     /// Lets a request wait, and sees to it that somebody serves those who wait.
     fn admit(self: &Arc<Self>, request: Request<A, T>) -> Result<()> {
         let mut waiting = self.waiting();
-        if waiting.requests.len() >= self.most_waiting {
+        if waiting.requests.len() >= self.desk.most_waiting {
             return Err(Error::RateLimited {
                 problem: "too many requests of this kind wait for the database",
                 retry_after: RETRY_AFTER,
@@ -145,7 +166,7 @@ where
         waiting.requests.push_back(request);
         if !waiting.under_way {
             waiting.under_way = true;
-            self.tracker.spawn(Arc::clone(self).serve());
+            self.desk.tracker.spawn(Arc::clone(self).serve());
         }
         Ok(())
     }
@@ -153,7 +174,10 @@ where
     /// Serves those who wait until nobody does.
     async fn serve(self: Arc<Self>) {
         let _ended = Ended(&self);
-        while let Some(requests) = self.next() {
+        loop {
+            // First the turn, then those who have come by then.
+            let _turn = self.desk.turn.acquire().await;
+            let Some(requests) = self.next() else { return };
             self.answer(requests).await;
         }
     }
@@ -187,7 +211,9 @@ where
             Err(error) => {
                 tracing::debug!(%error, together = requests.len(), "done again, each alone");
                 for request in requests {
-                    self.tracker.spawn(Arc::clone(self).answer_alone(request));
+                    self.desk
+                        .tracker
+                        .spawn(Arc::clone(self).answer_alone(request));
                 }
             }
         }
@@ -240,126 +266,5 @@ impl<A, T> Clone for Group<A, T> {
 impl<A, T> fmt::Debug for Group<A, T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Group").finish_non_exhaustive()
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use std::sync::{Arc, Mutex};
-
-    use futures::future::{join_all, pending, select_all};
-    use sea_orm::DbErr;
-    use tokio::sync::Semaphore;
-    use tokio_util::task::TaskTracker;
-
-    use super::{Group, MOST_TOGETHER, MOST_WAITING, Patience};
-    use crate::error::Error;
-
-    /// What was asked for together, and how long it was to wait.
-    type Seen = Arc<Mutex<Vec<(Vec<usize>, Patience)>>>;
-
-    #[tokio::test]
-    async fn who_comes_meanwhile_is_served_together_in_the_order_of_coming() {
-        let (seen, gate) = (Seen::default(), Arc::new(Semaphore::new(0)));
-        let group = Group::new(TaskTracker::new(), {
-            let (seen, gate) = (Arc::clone(&seen), Arc::clone(&gate));
-            move |asked: Vec<usize>, patience| {
-                let (seen, gate) = (Arc::clone(&seen), Arc::clone(&gate));
-                async move {
-                    seen.lock().unwrap().push((asked.clone(), patience));
-                    gate.acquire().await.unwrap().forget();
-                    Ok(asked.into_iter().map(Ok).collect())
-                }
-            }
-        });
-        let crowd = MOST_TOGETHER + 3;
-        let requests = (0..crowd).map(|nth| group.ask(nth));
-        let (answers, ()) = tokio::join!(join_all(requests), async {
-            while seen.lock().unwrap().is_empty() {
-                tokio::task::yield_now().await;
-            }
-            gate.add_permits(crowd);
-        });
-        let answers: Vec<usize> = answers.into_iter().map(Result::unwrap).collect();
-        assert_eq!(answers, (0..crowd).collect::<Vec<_>>());
-        let sizes: Vec<usize> = seen
-            .lock()
-            .unwrap()
-            .iter()
-            .map(|(asked, _)| asked.len())
-            .collect();
-        assert_eq!(sizes.iter().sum::<usize>(), crowd);
-        assert_eq!(sizes.iter().max(), Some(&MOST_TOGETHER));
-    }
-
-    #[tokio::test]
-    async fn what_fails_together_is_done_again_for_each_alone() {
-        let seen = Seen::default();
-        let group = Group::new(TaskTracker::new(), {
-            let seen = Arc::clone(&seen);
-            move |asked: Vec<usize>, patience| {
-                seen.lock().unwrap().push((asked.clone(), patience));
-                async move {
-                    if patience == Patience::Brief || asked == [1] {
-                        return Err(Error::Internal(anyhow::anyhow!("as it was asked to")));
-                    }
-                    Ok(asked.into_iter().map(Ok).collect())
-                }
-            }
-        });
-        let answers = join_all((0..3).map(|nth| group.ask(nth))).await;
-        assert!(matches!(
-            answers.as_slice(),
-            [Ok(0), Err(Error::Internal(_)), Ok(2)]
-        ));
-        let patient = seen.lock().unwrap().clone();
-        let patient = patient
-            .into_iter()
-            .filter(|(_, patience)| *patience == Patience::Long);
-        let mut alone: Vec<Vec<usize>> = patient.map(|(asked, _)| asked).collect();
-        alone.sort();
-        assert_eq!(alone, [[0], [1], [2]]);
-    }
-
-    #[tokio::test]
-    async fn a_database_that_is_away_is_asked_once_for_all() {
-        let seen = Seen::default();
-        let group = Group::<usize, usize>::new(TaskTracker::new(), {
-            let seen = Arc::clone(&seen);
-            move |asked, patience| {
-                seen.lock().unwrap().push((asked, patience));
-                async { Err(Error::Unavailable(DbErr::Custom("it is away".to_owned()))) }
-            }
-        });
-        for answer in join_all((0..3).map(|nth| group.ask(nth))).await {
-            assert_eq!(answer.unwrap_err().code(), "UNAVAILABLE");
-        }
-        let asked: usize = seen
-            .lock()
-            .unwrap()
-            .iter()
-            .map(|(asked, _)| asked.len())
-            .sum();
-        assert_eq!(asked, 3);
-    }
-
-    #[tokio::test]
-    async fn no_more_wait_than_there_is_room_for() {
-        let group = Group::<usize, usize>::new(TaskTracker::new(), |_, _| pending());
-        let requests = (0..=MOST_WAITING).map(|nth| Box::pin(group.ask(nth)));
-        // Nobody is answered, but for the one for whom there is no room.
-        let (answer, _, others) = select_all(requests).await;
-        assert_eq!(answer.unwrap_err().code(), "RATE_LIMITED");
-        assert_eq!(others.len(), MOST_WAITING);
-    }
-
-    #[tokio::test]
-    async fn a_panic_lets_everybody_go() {
-        let group = Group::<usize, usize>::new(TaskTracker::new(), |asked, _| async move {
-            assert!(!asked.contains(&0), "as it was asked to");
-            Ok(asked.into_iter().map(Ok).collect())
-        });
-        assert_eq!(group.ask(0).await.unwrap_err().code(), "INTERNAL");
-        assert_eq!(group.ask(7).await.unwrap(), 7);
     }
 }

@@ -46,8 +46,9 @@
 //! - [`event`]: reads the log after a cursor; [`event::hub`] reads it once for all subscribers of a server, and those who
 //!   are behind read it with those who are at the same place (`event/catch_up.rs`).
 //! - [`doorbell`]: empty wake-ups, within the process and over LISTEN/NOTIFY.
-//! - [`group`]: requests of one kind that arrive at the same moment, done in one transaction.
-//! - [`db`]: connecting, migrating, writing; [`db::embedded`] is the Postgres that Callboard brings along.
+//! - [`group`]: requests of one kind that arrive at the same moment, done in one transaction; the kinds in turns.
+//! - [`db`]: connecting, migrating, writing; [`db::Pool`] lends the connection first that was used last, and
+//!   [`db::embedded`] is the Postgres that Callboard brings along.
 //! - [`error`]: what can go wrong in terms a client can act on, and its one conversion to GraphQL.
 //!
 //! Beside this crate: `entity` (rows, ids, closed vocabularies), `migration` (the history of the database), and
@@ -81,15 +82,16 @@
 //!
 //! The host application sends `enqueueTask`. `http/viewer.rs` finds the token's hash and from it the viewer,
 //! `graphql/executor.rs` reads the document, if it has not seen it before;
-//! `graphql/task/host.rs` asks [`task::together`], which checks the input. If no other enqueue is under way it begins at
-//! once, or else with all that have arrived by then: `task_enqueue_together` finds each agent, if the viewer may see it,
-//! and inserts the rows in one statement. The table's trigger opens the event log for the transaction, which takes a shared
+//! `graphql/task/host.rs` asks [`task::together`], which checks the input. If no enqueue, claim, start or end of a task is
+//! under way it begins at once, or else, when it is the turn of enqueues, with all that have arrived by then:
+//! `task_enqueue_together` finds each agent, if the viewer may see it, and inserts the rows in one statement. The table's trigger opens the event log for the transaction, which takes a shared
 //! advisory lock keyed by the last position drawn, and writes a `queued` event for each at the next positions. The commit
 //! makes all visible at once; then each is answered, and the [`doorbell`] is rung.
 //!
 //! The ring wakes this server's [`hub`](event::hub::Hub) directly, and those of others through one NOTIFY, which the ringer
-//! sends for all commits of the last ten milliseconds. Each hub asks for the *horizon*, up to where no transaction can
-//! still add an earlier event, reads the rows up to there, and hands them to its subscribers. A front end's `taskEvents`
+//! sends for all commits of the last ten milliseconds. Each hub reads a page of the log, in one round trip:
+//! `task_event_page` asks for the *horizon*, up to where no transaction can still add an earlier event, and then for the rows
+//! up to there. The hub hands them to its subscribers. A front end's `taskEvents`
 //! shows the event: where others ask the same and may see the same, one execution makes the bytes that all of them are sent
 //! (`graphql/feed/alike.rs`). A daemon's `taskAvailable` for the task's runtime fires.
 //!

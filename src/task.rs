@@ -12,7 +12,7 @@ pub mod link;
 pub mod list;
 pub(crate) mod lock;
 mod many;
-mod places;
+pub mod progress;
 pub mod rerun;
 pub mod retry;
 pub mod session;

@@ -63,6 +63,10 @@ impl MigratorTrait for Migrator {
                 name: "m20261125_000012_together",
                 sql: include_str!("m20261125_000012_together.sql"),
             }),
+            Box::new(SqlMigration {
+                name: "m20261125_000013_fewer_round_trips",
+                sql: include_str!("m20261125_000013_fewer_round_trips.sql"),
+            }),
         ]
     }
 }

@@ -11,15 +11,16 @@ use entity::id::{MemberId, TokenId, WorkspaceId};
 use entity::member::Role;
 use rand::RngExt;
 use rand::distr::Alphanumeric;
-use sea_orm::{ConnectionTrait, DatabaseConnection, FromQueryResult, Statement, raw_sql};
+use sea_orm::{ConnectionTrait, FromQueryResult, Statement, raw_sql};
 use secrecy::{ExposeSecret, SecretString};
 use sha2::{Digest, Sha256};
 use tokio_util::task::TaskTracker;
 use uuid::Uuid;
 
 use super::{Daemon, Identity, Viewer};
+use crate::db::Pool;
 use crate::error::{Error, Result};
-use crate::group::Group;
+use crate::group::{Desk, Group};
 use crate::limits;
 
 /// How many random characters a token has: 190 bits.
@@ -127,13 +128,15 @@ pub struct Gate {
 
 impl Gate {
     /// Looks tokens up in a database.
-    pub fn new(db: &DatabaseConnection, tracker: &TaskTracker) -> Self {
+    pub fn new(db: &Pool, tracker: &TaskTracker) -> Self {
         let db = db.clone();
-        let lookups =
-            Group::with_room_for(MOST_WAITING, tracker.clone(), move |hashes, _patience| {
+        let lookups = Group::new(
+            Desk::new(tracker).with_room_for(MOST_WAITING),
+            move |hashes, _patience| {
                 let db = db.clone();
                 async move { find_together(&db, hashes).await }
-            });
+            },
+        );
         Self { lookups }
     }
 

@@ -2,9 +2,10 @@
 
 use std::time::Duration;
 
-use sea_orm::{ConnectionTrait, DatabaseConnection, Statement, raw_sql};
+use sea_orm::{ConnectionTrait, Statement, raw_sql};
 use tokio_util::sync::CancellationToken;
 
+use crate::db::Pool;
 use crate::error::{Error, Result};
 
 /// How often to close. Everything since the last time is counted from the tasks by whoever asks.
@@ -14,7 +15,7 @@ const INTERVAL: Duration = Duration::from_mins(5);
 const RETRY_INTERVAL: Duration = Duration::from_secs(20);
 
 /// Closes time now and then until told to stop.
-pub(crate) async fn run(db: DatabaseConnection, stop: CancellationToken) {
+pub(crate) async fn run(db: Pool, stop: CancellationToken) {
     stop.run_until_cancelled(async {
         loop {
             let pause = match run_once(&db).await {

@@ -7,11 +7,12 @@ use std::time::Duration;
 
 use entity::id::RuntimeId;
 use entity::task_event::Kind;
-use sea_orm::{ConnectionTrait, DatabaseConnection, Statement, raw_sql};
+use sea_orm::{ConnectionTrait, Statement, raw_sql};
 use tokio::time::{MissedTickBehavior, interval};
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
+use crate::db::Pool;
 use crate::error::Result;
 use crate::event::hub::Hub;
 use crate::event::{Batch, Change};
@@ -24,7 +25,7 @@ const INTERVAL: Duration = Duration::from_millis(500);
 const CLAIMS: usize = 200;
 
 /// Takes the marks of the runtimes for which tasks are claimed, until told to stop.
-pub(crate) async fn run(db: DatabaseConnection, hub: Hub, stop: CancellationToken) {
+pub(crate) async fn run(db: Pool, hub: Hub, stop: CancellationToken) {
     stop.run_until_cancelled(async {
         if let Err(error) = follow(&db, &hub).await {
             tracing::warn!(error = %error, "low-water marks are not kept; claims slow down while a snapshot is held");
@@ -33,7 +34,7 @@ pub(crate) async fn run(db: DatabaseConnection, hub: Hub, stop: CancellationToke
     .await;
 }
 
-async fn follow(db: &DatabaseConnection, hub: &Hub) -> Result<()> {
+async fn follow(db: &Pool, hub: &Hub) -> Result<()> {
     let mut watcher = hub.watch().await?;
     let mut ticks = interval(INTERVAL);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);

@@ -10,15 +10,15 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use futures::future::{BoxFuture, FutureExt, Shared, WeakShared};
-use sea_orm::DatabaseConnection;
 use tokio::sync::Semaphore;
 use tokio_util::task::{AbortOnDropHandle, TaskTracker};
 
 use super::Cursor;
 use super::page::Page;
 use super::reach::Extent;
+use crate::db::Pool;
 use crate::error::{Error, Result};
-use crate::group::Group;
+use crate::group::{Desk, Group};
 
 /// How many pages are read at once: those who are behind shall not have all connections of the pool, nor of the memory
 /// more than so many pages take.
@@ -39,7 +39,7 @@ type Answer = BoxFuture<'static, Result<Arc<Page>, Arc<Error>>>;
 /// The readings of one server.
 #[derive(Debug)]
 pub(super) struct CatchUp {
-    db: DatabaseConnection,
+    db: Pool,
     tracker: TaskTracker,
     looks: Group<(), Extent>,
     turns: Semaphore,
@@ -61,9 +61,10 @@ struct Known {
 
 impl CatchUp {
     /// Reads on a tracker.
-    pub(super) fn new(db: DatabaseConnection, tracker: TaskTracker) -> Self {
+    pub(super) fn new(db: Pool, tracker: TaskTracker) -> Self {
         let looking = db.clone();
-        let looks = Group::with_room_for(MOST_LOOKING, tracker.clone(), move |asked, _patience| {
+        let desk = Desk::new(&tracker).with_room_for(MOST_LOOKING);
+        let looks = Group::new(desk, move |asked, _patience| {
             let db = looking.clone();
             async move {
                 let extent = Extent::find(&db).await?;

@@ -5,12 +5,10 @@ use std::sync::Arc;
 
 use entity::id::TaskId;
 use entity::{task, task_event};
-use sea_orm::{
-    ColumnTrait, ConnectionTrait, EntityTrait, FromQueryResult, QueryFilter, Statement, raw_sql,
-};
+use sea_orm::{ConnectionTrait, DbErr, FromQueryResult, QueryResult, Statement, raw_sql};
 
 use super::reach::{Ends, Extent};
-use super::{Audience, Batch, Cursor, Event, horizon};
+use super::{Audience, Batch, Cursor, Event};
 use crate::error::{Error, Result};
 
 /// How many events are read at once.
@@ -31,16 +29,17 @@ pub(super) struct Page {
 }
 
 impl Page {
-    /// Reads one; whether the log has what was asked for is seen afterwards.
+    /// Reads one; whether the log has what was asked for is told by it.
     pub(super) async fn read(db: &impl ConnectionTrait, after: Cursor) -> Result<Self> {
-        let horizon = horizon(db).await?;
-        let (events, more) = if horizon > after {
-            events(db, after, horizon).await?
-        } else {
-            (Vec::new(), false)
-        };
-        // Looked at last: what was dropped before the rows were read is known here.
-        let ends = Ends::find(db).await?;
+        let mut rows = rows(db, after).await?;
+        let last = rows.pop().and_then(|row| match row {
+            Row::Extent(horizon, ends) => Some((horizon, ends)),
+            Row::Event(..) => None,
+        });
+        let (horizon, ends) = last.ok_or_else(|| {
+            Error::Internal(anyhow::anyhow!("a page of the event log has no end"))
+        })?;
+        let (events, more) = events(rows);
         let batch = Batch {
             after,
             through: events.last().map_or(after, |last| last.cursor()),
@@ -75,92 +74,84 @@ impl Page {
     }
 }
 
-#[derive(Debug, FromQueryResult)]
-struct Row {
-    #[sea_orm(nested)]
-    event: task_event::Model,
-    #[sea_orm(nested)]
-    audience: Audience,
-    /// How many events there were room for, but for their size.
-    found: i64,
+/// A row of a page.
+#[derive(Debug)]
+enum Row {
+    /// What happened, and how many events there were room for, but for their size.
+    Event(Box<Happened>, i64),
+    /// Up to where the log was complete before the events were read, and its ends since then: the last row.
+    Extent(Cursor, Ends),
 }
 
-/// A page of the events between two positions, and whether there may be more.
-async fn events(
-    db: &impl ConnectionTrait,
-    after: Cursor,
-    to: Cursor,
-) -> Result<(Vec<Arc<Event>>, bool)> {
-    let (after, to) = (after.0, to.0);
-    // A task is read once, however many events are about it, and looked up by its id, whatever the statistics say. What is
-    // stored compressed has to be written out to know how long it is.
+#[derive(Debug)]
+struct Happened {
+    event: task_event::Model,
+    audience: Audience,
+    /// Its task, if this is the first event about it.
+    task: Option<task::Model>,
+}
+
+impl FromQueryResult for Row {
+    fn from_query_result(row: &QueryResult, pre: &str) -> Result<Self, DbErr> {
+        let cursor = |name| row.try_get(pre, name).map(Cursor);
+        if row.try_get::<Option<i64>>(pre, "horizon")?.is_some() {
+            let ends = Ends {
+                pruned_through: cursor("pruned_through")?,
+                drawn: cursor("drawn")?,
+            };
+            return Ok(Self::Extent(cursor("horizon")?, ends));
+        }
+        let has_task = row.try_get::<Option<TaskId>>(pre, "id")?.is_some();
+        let task = has_task.then(|| task::Model::from_query_result(row, pre));
+        let happened = Happened {
+            event: task_event::Model::from_query_result(row, "event_")?,
+            audience: Audience::from_query_result(row, pre)?,
+            task: task.transpose()?,
+        };
+        Ok(Self::Event(Box::new(happened), row.try_get(pre, "found")?))
+    }
+}
+
+/// The rows of a page, in one round trip.
+async fn rows(db: &impl ConnectionTrait, after: Cursor) -> Result<Vec<Row>> {
+    let after = after.0;
     let statement: Statement = raw_sql!(
         Postgres,
-        r#"select event.*, agent.visibility, agent.owner_id, runtime.daemon_id
-           from (
-               select event.*, count(*) over () as found,
-                      sum(bytes) filter (where nth = 1) over (order by position rows between unbounded preceding and 1 preceding)
-                      as bytes_before
-               from (
-                   select event.*, row_number() over (partition by event.task_id order by position) as nth, task.bytes
-                   from (
-                       select * from task_event
-                       where position > {after} and position <= {to}
-                       order by position
-                       limit {EVENTS}
-                   ) as event
-                   left join lateral (
-                       select case when pg_column_compression(context) is null
-                                   then coalesce(pg_column_size(context), 0)
-                                   else octet_length(context::text) end
-                              + case when pg_column_compression(result) is null
-                                     then coalesce(pg_column_size(result), 0)
-                                     else octet_length(result::text) end
-                              + coalesce(octet_length(trigger_summary), 0) + coalesce(octet_length(error), 0)
-                              + coalesce(octet_length(progress_summary), 0) as bytes
-                       from agent_task_queue as task
-                       where task.id = event.task_id
-                       offset 0
-                   ) as task on true
-               ) as event
-           ) as event
-           left join agent on agent.id = event.agent_id
-           left join agent_runtime as runtime on runtime.id = event.runtime_id
-           where coalesce(bytes_before, 0) < {BYTES}
-           order by event.position"#
+        r#"select (event).position as event_position, (event).at as event_at,
+               (event).workspace_id as event_workspace_id, (event).kind as event_kind,
+               (event).task_id as event_task_id, (event).agent_id as event_agent_id,
+               (event).runtime_id as event_runtime_id, (event).issue_id as event_issue_id,
+               (event).from_status as event_from_status, (event).to_status as event_to_status,
+               (event).attempt as event_attempt, (event).reason as event_reason,
+               visibility, owner_id, daemon_id, (task).*, found, horizon, pruned_through, drawn
+           from task_event_page({after}, {EVENTS}, {BYTES})"#
     );
-    let rows = Row::find_by_statement(statement).all(db).await?;
-    let (taken, found) = (i64::try_from(rows.len()), rows.first().map(|row| row.found));
-    let more = found.is_some_and(|found| found >= EVENTS || taken.is_ok_and(|taken| taken < found));
-    let tasks = tasks(db, &rows).await?;
-    let event = |row: Row| {
-        let task = row.event.task_id.and_then(|id| tasks.get(&id));
-        Arc::new(Event {
-            task: task.map(Arc::clone),
-            row: row.event,
-            audience: row.audience,
-        })
-    };
-    Ok((rows.into_iter().map(event).collect(), more))
+    Ok(Row::find_by_statement(statement).all(db).await?)
 }
 
-/// The tasks that events are about, as they are.
-async fn tasks(
-    db: &impl ConnectionTrait,
-    rows: &[Row],
-) -> Result<HashMap<TaskId, Arc<task::Model>>> {
-    let mut ids: Vec<TaskId> = rows.iter().filter_map(|row| row.event.task_id).collect();
-    ids.sort_unstable();
-    ids.dedup();
-    if ids.is_empty() {
-        return Ok(HashMap::new());
-    }
-    let tasks = task::Entity::find()
-        .filter(task::Column::Id.is_in(ids))
-        .all(db)
-        .await?;
-    Ok(tasks
-        .into_iter()
-        .map(|task| (task.id, Arc::new(task)))
-        .collect())
+/// The events of a page, each with its task, and whether there may be more.
+fn events(rows: Vec<Row>) -> (Vec<Arc<Event>>, bool) {
+    let taken = i64::try_from(rows.len());
+    let (mut tasks, mut more) = (HashMap::new(), false);
+    let events = rows.into_iter().filter_map(|row| match row {
+        Row::Event(happened, found) => {
+            more = found >= EVENTS || taken.is_ok_and(|taken| taken < found);
+            let Happened {
+                event,
+                audience,
+                task,
+            } = *happened;
+            if let Some(task) = task {
+                tasks.insert(task.id, Arc::new(task));
+            }
+            let task = event.task_id.and_then(|id| tasks.get(&id)).map(Arc::clone);
+            Some(Arc::new(Event {
+                row: event,
+                task,
+                audience,
+            }))
+        }
+        Row::Extent(..) => None,
+    });
+    (events.collect(), more)
 }

@@ -35,19 +35,6 @@ pub(super) struct Ends {
 }
 
 impl Ends {
-    /// Looks. Whoever looks after it has read knows that nothing was dropped before it could read it.
-    pub(super) async fn find(db: &impl ConnectionTrait) -> Result<Self> {
-        let statement: Statement = raw_sql!(
-            Postgres,
-            "select through, (select last_value from task_event_position) as drawn from task_event_pruned"
-        );
-        let row = one(db, statement).await?;
-        Ok(Self {
-            pruned_through: Cursor(row.try_get("", "through")?),
-            drawn: Cursor(row.try_get("", "drawn")?),
-        })
-    }
-
     /// Whether everything after the cursor is still there.
     pub(super) fn has_all_after(self, cursor: Cursor) -> bool {
         cursor >= self.pruned_through

@@ -2,15 +2,15 @@
 
 use async_graphql::Context;
 use async_graphql::dataloader::DataLoader;
-use sea_orm::DatabaseConnection;
 
 use super::feed::Shared;
 use super::loader::Loaders;
 use crate::auth::Viewer;
 use crate::auth::token::Gate;
-use crate::db::{Write, Writer};
+use crate::db::{Pool, Write, Writer};
 use crate::error::{Error, Result};
 use crate::event::hub::Hub;
+use crate::runtime::heartbeat::Heartbeats;
 use crate::settings::Settings;
 use crate::task::together::Together;
 
@@ -18,13 +18,15 @@ use crate::task::together::Together;
 #[derive(Clone, Debug)]
 pub struct Board {
     /// The pool.
-    pub db: DatabaseConnection,
+    pub db: Pool,
     /// Where transactions begin.
     pub writer: Writer,
     /// Where tokens are looked up.
     pub gate: Gate,
     /// Where the verbs are asked for that come in crowds.
     pub tasks: Together,
+    /// Where heartbeats are taken.
+    pub heartbeats: Heartbeats,
     /// Where subscriptions follow the log.
     pub hub: Hub,
     /// What subscriptions share.
@@ -40,7 +42,7 @@ pub(super) fn board<'a>(ctx: &Context<'a>) -> Result<&'a Board> {
 }
 
 /// The pool.
-pub(super) fn db<'a>(ctx: &Context<'a>) -> Result<&'a DatabaseConnection> {
+pub(super) fn db<'a>(ctx: &Context<'a>) -> Result<&'a Pool> {
     Ok(&board(ctx)?.db)
 }
 

@@ -25,9 +25,9 @@ use std::time::Duration;
 use async_graphql::dataloader::DataLoader;
 use futures::future::BoxFuture;
 use futures::stream::{self, BoxStream, FuturesUnordered, Stream, StreamExt};
-use sea_orm::DatabaseConnection;
 
 use super::context::Board;
+use crate::db::Pool;
 use crate::error::Error;
 use crate::settings::Settings;
 
@@ -41,7 +41,7 @@ const MOST_AT_ONCE: usize = 10_000;
 /// The batched reads over one pool.
 #[derive(Debug)]
 pub(super) struct Loaders {
-    db: DatabaseConnection,
+    db: Pool,
     settings: Settings,
 }
 

@@ -254,7 +254,6 @@ impl RuntimeMutation {
         ctx: &Context<'_>,
         #[graphql(desc = "What lives, and what it holds.")] input: HeartbeatInput,
     ) -> Result<HeartbeatPayload> {
-        let txn = context::write(ctx).await?;
         let holding: Vec<heartbeat::Held> = input
             .holding
             .iter()
@@ -263,9 +262,9 @@ impl RuntimeMutation {
                 claim_token: held.claim_token,
             })
             .collect();
-        let answer =
-            heartbeat::beat(&*txn, context::viewer(ctx)?, &input.runtime_ids, &holding).await?;
-        txn.commit().await?;
+        let heartbeats = &context::board(ctx)?.heartbeats;
+        let viewer = context::viewer(ctx)?;
+        let answer = heartbeats.beat(viewer, input.runtime_ids, &holding).await?;
         Ok(HeartbeatPayload {
             runtimes: answer.runtimes.into_iter().map(Runtime::from).collect(),
             lost: answer.lost.into_iter().map(Task::from).collect(),

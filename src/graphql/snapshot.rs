@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use async_graphql::Object;
 use entity::id::{AgentId, WorkspaceId};
-use sea_orm::{AccessMode, DatabaseTransaction, IsolationLevel, TransactionTrait};
+use sea_orm::DatabaseTransaction;
 use tokio::time::Instant;
 
 use super::agent::Agent;
@@ -95,14 +95,7 @@ impl WorkspaceSnapshot {
     ) -> Result<Self> {
         let as_of = Instant::now();
         let cursor = event::tip(&board.db).await?;
-        let one_moment = (
-            Some(IsolationLevel::RepeatableRead),
-            Some(AccessMode::ReadOnly),
-        );
-        let txn = board
-            .db
-            .begin_with_config(one_moment.0, one_moment.1)
-            .await?;
+        let txn = board.db.begin_snapshot().await?;
         let taken = Self::read(&txn, board, viewer, workspace_id, cursor, as_of).await?;
         txn.commit().await?;
         Ok(taken)

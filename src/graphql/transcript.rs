@@ -9,7 +9,8 @@ use super::context;
 use super::input::{JsonText, Text, json, text};
 use super::task::Task;
 use crate::task::Claim;
-use crate::task::transcript::{self, Message, Progress};
+use crate::task::progress::Progress;
+use crate::task::transcript::{self, Message};
 
 /// How far a task is.
 #[derive(Debug, SimpleObject)]
@@ -196,7 +197,6 @@ impl TranscriptMutation {
         ctx: &Context<'_>,
         #[graphql(desc = "How far.")] input: ReportTaskProgressInput,
     ) -> Result<Task> {
-        let txn = context::write(ctx).await?;
         let claim = Claim {
             task_id: input.task_id,
             token: input.claim_token,
@@ -206,9 +206,9 @@ impl TranscriptMutation {
             step: input.step,
             total: input.total,
         };
-        let task =
-            transcript::report_progress(&txn, context::viewer(ctx)?, claim, progress).await?;
-        txn.commit().await?;
+        let tasks = &context::board(ctx)?.tasks;
+        let viewer = context::viewer(ctx)?;
+        let task = tasks.report_progress(viewer, claim, progress).await?;
         Ok(Task::from(task))
     }
 

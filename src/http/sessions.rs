@@ -9,11 +9,11 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use entity::id::TokenId;
-use sea_orm::DatabaseConnection;
 use tokio_util::sync::CancellationToken;
 
 use super::quota::Quota;
 use crate::auth::{Identity, Viewer, token};
+use crate::db::Pool;
 use crate::error::{Error, Result};
 
 /// How often the tokens are looked at: what a token has open is to end within a second of it.
@@ -91,7 +91,7 @@ impl Sessions {
     }
 
     /// Ends what is open on behalf of tokens that no longer hold, until told to stop.
-    pub(crate) async fn run(self, db: DatabaseConnection, quota: Quota, stop: CancellationToken) {
+    pub(crate) async fn run(self, db: Pool, quota: Quota, stop: CancellationToken) {
         let looking = async {
             loop {
                 tokio::time::sleep(INTERVAL).await;
@@ -105,7 +105,7 @@ impl Sessions {
         stop.run_until_cancelled(looking).await;
     }
 
-    async fn look(&self, db: &DatabaseConnection) -> Result<()> {
+    async fn look(&self, db: &Pool) -> Result<()> {
         let asked: Vec<(TokenId, Arc<Open>)> = {
             let all = self.lock();
             all.iter()

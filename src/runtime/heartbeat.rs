@@ -2,11 +2,15 @@
 
 use entity::id::{ClaimToken, RuntimeId, TaskId};
 use entity::{runtime, task};
-use sea_orm::{ConnectionTrait, EntityTrait, Statement, raw_sql};
+use sea_orm::{ConnectionTrait, EntityTrait, FromQueryResult, Statement, raw_sql};
+use serde::Serialize;
+use tokio_util::task::TaskTracker;
 use uuid::Uuid;
 
-use crate::auth::{Viewer, require_all_found};
+use crate::auth::{Daemon, Viewer, require_all_found};
+use crate::db::Writer;
 use crate::error::Result;
+use crate::group::{Desk, Group, Patience, places};
 use crate::limits;
 
 /// A task that a daemon believes it holds.
@@ -27,48 +31,107 @@ pub struct Answer {
     pub lost: Vec<task::Model>,
 }
 
-/// Records that the daemon lives and that its runtimes are on line, and says which of the tasks that it holds it
-/// has lost: cancelled, failed from outside, or claimed anew.
-pub async fn beat(
-    db: &impl ConnectionTrait,
-    viewer: &Viewer,
-    runtimes: &[RuntimeId],
-    holding: &[Held],
-) -> Result<Answer> {
-    let daemon = viewer.require_daemon()?;
-    limits::list("input.runtimeIds", runtimes)?;
-    limits::list("input.holding", holding)?;
+/// Where heartbeats are taken; those that arrive at the same moment, together.
+#[derive(Clone, Debug)]
+pub struct Heartbeats {
+    writer: Writer,
+    beats: Group<Beat, Vec<runtime::Model>>,
+}
 
-    let (workspace_id, daemon_id) = (daemon.workspace_id, daemon.daemon_id.clone());
-    let ids: Vec<Uuid> = runtimes.iter().map(|id| id.0).collect();
-    // The rows are locked in one order, so that two heartbeats cannot wait for each other; updated_at moves with the
-    // status alone, so that a heartbeat touches no index.
+/// A daemon that says which of its runtimes live.
+#[derive(Clone, Debug)]
+struct Beat {
+    daemon: Daemon,
+    runtimes: Vec<RuntimeId>,
+}
+
+impl Heartbeats {
+    /// Writes through a writer; what has begun is on the tracker.
+    pub fn new(writer: &Writer, tracker: &TaskTracker) -> Self {
+        let beating = writer.clone();
+        Self {
+            writer: writer.clone(),
+            beats: Group::new(Desk::new(tracker), move |asked, patience| {
+                let writer = beating.clone();
+                async move { beat_together(&writer, &asked, patience).await }
+            }),
+        }
+    }
+
+    /// Records that the daemon lives and that its runtimes are on line, and says which of the tasks that it holds it
+    /// has lost: cancelled, failed from outside, or claimed anew.
+    pub async fn beat(
+        &self,
+        viewer: &Viewer,
+        runtimes: Vec<RuntimeId>,
+        holding: &[Held],
+    ) -> Result<Answer> {
+        let daemon = viewer.require_daemon()?.clone();
+        limits::list("input.runtimeIds", &runtimes)?;
+        limits::list("input.holding", holding)?;
+        Ok(Answer {
+            runtimes: self.beats.ask(Beat { daemon, runtimes }).await?,
+            lost: lost(self.writer.db(), viewer, holding).await?,
+        })
+    }
+}
+
+/// A heartbeat as the function of the database reads it.
+#[derive(Debug, Serialize)]
+struct Record<'a> {
+    place: usize,
+    workspace_id: Uuid,
+    daemon_id: &'a str,
+    runtime_ids: Vec<Uuid>,
+}
+
+impl Beat {
+    fn record(&self, place: usize) -> Record<'_> {
+        Record {
+            place,
+            workspace_id: self.daemon.workspace_id.0,
+            daemon_id: &self.daemon.daemon_id,
+            runtime_ids: self.runtimes.iter().map(|id| id.0).collect(),
+        }
+    }
+}
+
+/// A runtime that lives.
+#[derive(Debug, FromQueryResult)]
+struct Beaten {
+    place: i32,
+    came_on_line: bool,
+    #[sea_orm(nested)]
+    runtime: runtime::Model,
+}
+
+/// Records that daemons live. None of the runtimes of one that names a runtime which is not its own.
+async fn beat_together(
+    writer: &Writer,
+    asked: &[Beat],
+    patience: Patience,
+) -> Result<Vec<Result<Vec<runtime::Model>>>> {
+    let records = places::numbered(asked, Beat::record)?;
+    let lock_timeout = patience.lock_timeout();
     let statement: Statement = raw_sql!(
         Postgres,
-        r#"with own as materialized (
-               select id from agent_runtime
-               where id = any({ids}) and workspace_id = {workspace_id} and daemon_id = {daemon_id}
-               order by id
-               for no key update
-           )
-           update agent_runtime
-           set last_seen_at = now(),
-               status = 'online',
-               updated_at = case when status = 'online' then updated_at else now() end
-           from own
-           where agent_runtime.id = own.id
-           returning agent_runtime.*"#
+        "select place, came_on_line, (runtime).* from runtime_beat_together({records}, {lock_timeout})"
     );
-    let found = runtime::Entity::find()
-        .from_raw_sql(statement)
-        .all(db)
+    let beaten: Vec<Beaten> = writer
+        .at_once_ringing(statement, |beaten: &Beaten| beaten.came_on_line)
         .await?;
-    let found_ids: Vec<RuntimeId> = found.iter().map(|runtime| runtime.id).collect();
-    require_all_found(runtimes, &found_ids)?;
-    Ok(Answer {
-        runtimes: found,
-        lost: lost(db, viewer, holding).await?,
-    })
+    let mut runtimes: Vec<Vec<runtime::Model>> = asked.iter().map(|_| Vec::new()).collect();
+    for beaten in beaten {
+        if let Some(own) = places::at(&mut runtimes, beaten.place) {
+            own.push(beaten.runtime);
+        }
+    }
+    let checked = asked.iter().zip(runtimes).map(|(beat, found)| {
+        let ids: Vec<RuntimeId> = found.iter().map(|runtime| runtime.id).collect();
+        require_all_found(&beat.runtimes, &ids)?;
+        Ok(found)
+    });
+    Ok(checked.collect())
 }
 
 /// Of the tasks that the daemon holds, those that it no longer does.

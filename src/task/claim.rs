@@ -8,9 +8,7 @@ pub(super) mod together;
 
 use entity::id::{AgentId, ClaimRequestId, ClaimToken, RuntimeId};
 use entity::{agent, task};
-use sea_orm::{
-    ColumnTrait, ConnectionTrait, EntityTrait, FromQueryResult, QueryFilter, Statement, raw_sql,
-};
+use sea_orm::{ConnectionTrait, FromQueryResult, Statement, raw_sql};
 use uuid::Uuid;
 
 use super::session;
@@ -147,9 +145,9 @@ pub async fn agents_waiting(
 
 /// A task that was handed out, and the session that it goes on with.
 #[derive(Debug, FromQueryResult)]
-struct HandedOut {
+pub(super) struct HandedOut {
     #[sea_orm(nested)]
-    task: task::Model,
+    pub(super) task: task::Model,
     resume_session_id: Option<String>,
     resume_work_dir: Option<String>,
     resume_runtime_id: Option<RuntimeId>,
@@ -160,23 +158,26 @@ async fn claimed(db: &impl ConnectionTrait, tasks: Vec<HandedOut>) -> Result<Vec
     if tasks.is_empty() {
         return Ok(Vec::new());
     }
-    let ids: Vec<AgentId> = tasks.iter().map(|handed| handed.task.agent_id).collect();
-    let agents = agent::Entity::find()
-        .filter(agent::Column::Id.is_in(ids))
-        .all(db)
-        .await?;
+    let mut ids: Vec<AgentId> = tasks.iter().map(|handed| handed.task.agent_id).collect();
+    ids.sort_unstable();
+    ids.dedup();
+    let agents = agents(db, &ids).await?;
     let with_agent = |handed: HandedOut| {
-        let HandedOut {
+        let agent = agents.iter().find(|agent| agent.id == handed.task.agent_id);
+        handed.with(agent.cloned().ok_or(Error::NotFound("agent"))?)
+    };
+    tasks.into_iter().map(with_agent).collect()
+}
+
+impl HandedOut {
+    /// The task with the agent that is to work on it.
+    pub(super) fn with(self, agent: agent::Model) -> Result<Claimed> {
+        let Self {
             task,
             resume_session_id,
             resume_work_dir,
             resume_runtime_id,
-        } = handed;
-        let agent = agents
-            .iter()
-            .find(|agent| agent.id == task.agent_id)
-            .cloned()
-            .ok_or(Error::NotFound("agent"))?;
+        } = self;
         let claim_token = task.claim_token.ok_or_else(|| {
             Error::Internal(anyhow::anyhow!("a claim of task {} has no token", task.id))
         })?;
@@ -192,8 +193,14 @@ async fn claimed(db: &impl ConnectionTrait, tasks: Vec<HandedOut>) -> Result<Vec
             resume,
             agent,
         })
-    };
-    tasks.into_iter().map(with_agent).collect()
+    }
+}
+
+/// Agents by their ids; in one statement, however many there are, so that it is planned once.
+async fn agents(db: &impl ConnectionTrait, ids: &[AgentId]) -> Result<Vec<agent::Model>> {
+    let ids: Vec<Uuid> = ids.iter().map(|id| id.0).collect();
+    let statement: Statement = raw_sql!(Postgres, "select * from agent where id = any({ids})");
+    Ok(agent::Model::find_by_statement(statement).all(db).await?)
 }
 
 /// The ids as the driver binds them.

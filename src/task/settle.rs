@@ -6,11 +6,11 @@ use serde::Serialize;
 use serde_json::Value;
 
 use super::shown::{self, Shown};
-use super::{Claim, find_of_daemon, lock, places, retry};
+use super::{Claim, find_of_daemon, lock, retry};
 use crate::auth::Viewer;
 use crate::db::Writer;
 use crate::error::{Error, Result};
-use crate::group::Patience;
+use crate::group::{Patience, places};
 use crate::limits;
 
 /// How a task ended well.

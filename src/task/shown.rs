@@ -5,10 +5,11 @@ use sea_orm::{FromQueryResult, Statement};
 use serde::Serialize;
 use uuid::Uuid;
 
-use super::{Claim, places};
+use super::Claim;
 use crate::auth::Daemon;
 use crate::db::Writer;
 use crate::error::{Error, Result};
+use crate::group::places;
 
 /// A claim, and the daemon that shows it.
 #[derive(Clone, Debug)]

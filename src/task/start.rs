@@ -3,11 +3,10 @@
 use entity::task;
 use sea_orm::{Statement, raw_sql};
 
-use super::places;
 use super::shown::{self, Answer, Shown};
 use crate::db::Writer;
 use crate::error::{Error, Result};
-use crate::group::Patience;
+use crate::group::{Patience, places};
 
 /// Takes up claimed tasks; the lease has served its purpose then. Repeated with the same token it returns the running
 /// task with its first `started_at`.

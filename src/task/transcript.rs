@@ -1,5 +1,5 @@
-//! What a daemon tells of a task: progress, messages, usage. The last two also after the end, because the end may
-//! come from outside while they are on their way.
+//! What a daemon tells of a task besides its progress: messages and usage. Also after the end, because the end may come from
+//! outside while they are on their way.
 
 pub mod live;
 
@@ -14,53 +14,6 @@ use super::{Claim, find_of_daemon};
 use crate::auth::Viewer;
 use crate::error::{Error, Result};
 use crate::limits;
-
-/// How far a task is.
-#[derive(Clone, Debug)]
-pub struct Progress {
-    /// In words.
-    pub summary: String,
-    /// At which step.
-    pub step: Option<i32>,
-    /// Of how many.
-    pub total: Option<i32>,
-}
-
-/// Notes how far a running task is.
-pub async fn report_progress(
-    txn: &DatabaseTransaction,
-    viewer: &Viewer,
-    claim: Claim,
-    progress: Progress,
-) -> Result<task::Model> {
-    limits::name("input.summary", &progress.summary)?;
-    limits::range("input.step", progress.step.unwrap_or(0), 0..=i32::MAX)?;
-    limits::range("input.total", progress.total.unwrap_or(0), 0..=i32::MAX)?;
-    let Claim { task_id, token } = claim;
-    let workspace_id = find_of_daemon(txn, viewer.require_daemon()?, task_id)
-        .await?
-        .workspace_id;
-    let Progress {
-        summary,
-        step,
-        total,
-    } = progress;
-    let statement: Statement = raw_sql!(
-        Postgres,
-        r#"update agent_task_queue
-           set progress_summary = {summary}, progress_step = {step}, progress_total = {total},
-               progress_at = clock_timestamp()
-           where id = {task_id} and workspace_id = {workspace_id}
-               and by_index('none', status in ('dispatched', 'running'))
-               and claim_token is not distinct from {token}
-           returning *"#
-    );
-    task::Entity::find()
-        .from_raw_sql(statement)
-        .one(txn)
-        .await?
-        .ok_or(Error::ClaimConflict)
-}
 
 /// A line of a transcript.
 #[derive(Clone, Debug)]

@@ -43,7 +43,7 @@ impl Scene {
     /// How often a page of the log was read.
     fn reads_of_pages(&self) -> usize {
         let statements = self.line.tally.statements();
-        let of_pages = |sql: &&String| sql.contains("select * from task_event");
+        let of_pages = |sql: &&String| sql.contains("task_event_page(");
         statements.iter().filter(of_pages).count()
     }
 

@@ -30,7 +30,7 @@ async fn what_is_kept_for_those_who_are_late_is_bounded_and_they_lack_nothing() 
             world.runtime_id
         ))
         .await;
-    let hub = Hub::new(app.database.pool.clone(), TaskTracker::new());
+    let hub = Hub::new(app.database.pool.clone().into(), TaskTracker::new());
     let stop = CancellationToken::new();
     let running = tokio::spawn(hub.clone().run(Doorbell::default(), stop.clone()));
     let start = world.cursor().await;
@@ -113,7 +113,7 @@ async fn who_comes_later_to_the_same_place_is_not_given_less_than_there_is_by_th
     let world = World::new(&app).await;
     let agent = world.agent(2).await;
     let start = world.cursor().await;
-    let hub = Hub::new(app.database.pool.clone(), TaskTracker::new());
+    let hub = Hub::new(app.database.pool.clone().into(), TaskTracker::new());
     let (bell, stop) = (Doorbell::default(), CancellationToken::new());
     let running = tokio::spawn(hub.clone().run(bell.clone(), stop.clone()));
     until_read(&hub, &start).await;

@@ -98,6 +98,7 @@ mod filter;
 mod log_break;
 mod missed_ring;
 mod outage;
+mod pool;
 mod presence;
 
 mod reading_along;

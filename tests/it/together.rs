@@ -130,6 +130,94 @@ async fn a_request_that_is_in_a_crowd_twice_is_one_claim() {
 }
 
 /// Puts a task for each of a crowd on the board, none of which has to wait for another.
+#[tokio::test]
+async fn who_asks_together_is_given_what_they_would_be_given_one_after_the_other() {
+    let app = TestApp::start().await;
+    let world = World::new(&app).await;
+    let (busy, other) = (world.agent(10).await, world.agent(10).await);
+    for (agent, priority) in [(busy, 9), (busy, 8), (other, 5), (other, 4), (busy, 3)] {
+        let input = json!({"issueId": Uuid::new_v4(), "priority": priority});
+        world.enqueue(agent, input).await;
+    }
+    // The second of the one is better than the first of the other.
+    let taken = async |askers: usize| {
+        let asked = (0..askers).map(|place| {
+            json!({"place": place, "workspace_id": world.workspace_id.0, "daemon_id": "laptop",
+                   "runtime_id": world.runtime_id.0})
+        });
+        let asked: Vec<Value> = asked.collect();
+        let claim = format!(
+            "select string_agg((task).priority::text, ' ' order by place)
+             from task_claim_together('{}', interval '1 minute', '1s')",
+            json!(asked)
+        );
+        let rows = app.database.rows(&claim).await;
+        rows[0].try_get_by_index::<Option<String>>(0).unwrap()
+    };
+    assert_eq!(taken(2).await.as_deref(), Some("9 8"));
+    assert_eq!(taken(5).await.as_deref(), Some("5 4 3"));
+    assert_eq!(taken(1).await, None);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn daemons_that_beat_together_are_each_told_of_their_own() {
+    let app = TestApp::start().await;
+    let world = World::new(&app).await;
+    let stranger = Uuid::new_v4();
+    let beats = (0..CROWD).map(|nth| {
+        let runtimes = match nth % 3 {
+            0 => json!([world.runtime_id.0]),
+            1 => json!([world.runtime_id.0, world.runtime_id.0]),
+            _ => json!([world.runtime_id.0, stranger]),
+        };
+        world
+            .daemon
+            .mutate("heartbeat", json!({"runtimeIds": runtimes}))
+    });
+    for (nth, answer) in join_all(beats).await.into_iter().enumerate() {
+        if nth % 3 == 2 {
+            assert_eq!(answer.unwrap_err().code, "NOT_FOUND", "the {nth}th");
+            continue;
+        }
+        let runtimes = answer.unwrap()["runtimes"].clone();
+        assert_eq!(runtimes.as_array().map(Vec::len), Some(1), "the {nth}th");
+        assert_eq!(uuid(&runtimes[0]["id"]), world.runtime_id.0);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn who_reports_progress_together_is_each_heard() {
+    let app = TestApp::start().await;
+    let world = World::new(&app).await;
+    let agent = world.agent(100).await;
+    put_work(&world, agent).await;
+    let claims = claim_all(&world).await;
+    let reports = claims.iter().enumerate().map(|(nth, claim)| {
+        let input = match nth % 3 {
+            0 => claim.with(json!({"summary": format!("step {nth}"), "step": nth, "total": CROWD})),
+            1 => json!({"taskId": claim.task_id.0, "claimToken": Uuid::new_v4(), "summary": "stolen"}),
+            _ => json!({"taskId": Uuid::new_v4(), "claimToken": Uuid::new_v4(), "summary": "of nothing"}),
+        };
+        world.daemon.mutate("reportTaskProgress", input)
+    });
+    for (nth, answer) in join_all(reports).await.into_iter().enumerate() {
+        match nth % 3 {
+            0 => assert_eq!(uuid(&answer.unwrap()["id"]), claims[nth].task_id.0),
+            1 => assert_eq!(answer.unwrap_err().code, "CLAIM_CONFLICT", "the {nth}th"),
+            _ => assert_eq!(answer.unwrap_err().code, "NOT_FOUND", "the {nth}th"),
+        }
+    }
+    let noted = "select count(*) from agent_task_queue
+        where progress_summary = 'step ' || progress_step and progress_total = 40 and progress_at is not null";
+    let reported = claims.len().div_ceil(3);
+    assert_eq!(
+        usize::try_from(app.database.count(noted).await).unwrap(),
+        reported
+    );
+    let events = app.database.event_count("progress").await;
+    assert_eq!(usize::try_from(events).unwrap(), reported);
+}
+
 async fn put_work(world: &World<'_>, agent: AgentId) {
     for _ in 0..CROWD {
         world

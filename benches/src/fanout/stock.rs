@@ -13,13 +13,13 @@ use axum::routing::get;
 use axum::serve::ListenerExt;
 use callboard::app::Config;
 use callboard::auth::token::{self, Gate};
-use callboard::db::{self, Writer};
+use callboard::db::{self, Pool, Writer};
 use callboard::doorbell::Doorbell;
 use callboard::event::hub::Hub;
 use callboard::graphql::context::Board;
 use callboard::graphql::{self, Schema, Shared};
+use callboard::runtime::heartbeat::Heartbeats;
 use callboard::task::together::Together;
-use sea_orm::DatabaseConnection;
 use secrecy::SecretString;
 use serde_json::Value;
 use tokio::net::TcpListener;
@@ -30,7 +30,7 @@ use tokio_util::task::TaskTracker;
 #[derive(Clone)]
 struct Edge {
     schema: Schema,
-    db: DatabaseConnection,
+    db: Pool,
 }
 
 /// Serves sockets until told to stop.
@@ -39,11 +39,12 @@ pub(crate) async fn serve(
     listener: TcpListener,
     stop: CancellationToken,
 ) -> anyhow::Result<()> {
-    let db = db::connect(&config.database, &config.connect);
+    let db = Pool::from(db::connect(&config.database, &config.connect));
     let (doorbell, tracker) = (Doorbell::default(), TaskTracker::new());
     let writer = Writer::new(db.clone(), doorbell.clone());
     let board = Board {
         gate: Gate::new(&db, &tracker),
+        heartbeats: Heartbeats::new(&writer, &tracker),
         tasks: Together::new(&writer, &config.settings, &tracker),
         shared: Shared::new(tracker.clone()),
         hub: Hub::new(db.clone(), tracker.clone()),

@@ -5,11 +5,10 @@ use std::collections::{BTreeSet, HashMap, HashSet};
 use entity::id::{AgentId, RuntimeId};
 use entity::task_event::Kind;
 use futures::{Stream, StreamExt, stream};
-use sea_orm::DatabaseConnection;
 
 use super::Item;
 use crate::auth::{Viewer, require_all_found};
-use crate::db::until_answered;
+use crate::db::{Pool, until_answered};
 use crate::error::Result;
 use crate::event::{Batch, Change, Watcher};
 use crate::graphql::context::Board;
@@ -45,7 +44,7 @@ pub(super) async fn rings(
 /// Rings for a daemon.
 struct Ringer {
     watcher: Watcher,
-    db: DatabaseConnection,
+    db: Pool,
     lines: Lines,
     runtimes: Vec<RuntimeId>,
     /// Whether it has looked for work that waits.

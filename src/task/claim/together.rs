@@ -1,16 +1,16 @@
 //! Handing out tasks to several who ask at the same moment, in one transaction.
 
+use entity::agent;
 use entity::id::{AgentId, ClaimRequestId, RuntimeId};
 use sea_orm::{FromQueryResult, Statement, raw_sql};
 use serde::Serialize;
 use uuid::Uuid;
 
-use super::super::places;
-use super::{Claimed, HandedOut, claimed};
+use super::{HandedOut, agents};
 use crate::auth::Daemon;
 use crate::db::Writer;
 use crate::error::{Error, Result};
-use crate::group::Patience;
+use crate::group::{Patience, places};
 use crate::settings::Settings;
 
 /// A task of one runtime that a daemon asks for.
@@ -53,7 +53,7 @@ impl Claiming {
 #[derive(Debug)]
 pub(in super::super) enum Told {
     /// This is yours.
-    Take(Box<Claimed>),
+    Take(Box<HandedOut>),
     /// There is nothing to do.
     Nothing,
     /// Ask again, alone: something has to be taken back first, or somebody else was faster.
@@ -86,22 +86,30 @@ pub(in super::super) async fn claim_together(
            left join lateral task_session_to_resume(claim.task) as resume on (claim.task).id is not null"#
     );
     let mut told: Vec<Result<Told>> = asked.iter().map(|_| Ok(Told::Nothing)).collect();
-    let (mut taken, mut handed_out) = (Vec::new(), Vec::new());
     for answer in writer.at_once::<Answered>(statement).await? {
-        match (&*answer.answer, answer.handed) {
-            ("take", Some(handed)) => {
-                taken.push(answer.place);
-                handed_out.push(handed);
-            }
-            ("unknown", _) => {
-                places::put(&mut told, answer.place, Err(Error::NotFound("runtime")));
-            }
-            _ => places::put(&mut told, answer.place, Ok(Told::Ask)),
-        }
-    }
-    let claimed = claimed(writer.db(), handed_out).await?;
-    for (place, claimed) in taken.into_iter().zip(claimed) {
-        places::put(&mut told, place, Ok(Told::Take(Box::new(claimed))));
+        let told_now = match (&*answer.answer, answer.handed) {
+            ("take", Some(handed)) => Ok(Told::Take(Box::new(handed))),
+            ("unknown", _) => Err(Error::NotFound("runtime")),
+            _ => Ok(Told::Ask),
+        };
+        places::put(&mut told, answer.place, told_now);
     }
     Ok(told)
+}
+
+/// The agents of tasks that were handed out, as they are by then.
+pub(in super::super) async fn agents_together(
+    writer: &Writer,
+    asked: &[AgentId],
+) -> Result<Vec<Result<agent::Model>>> {
+    let mut ids = asked.to_vec();
+    ids.sort_unstable();
+    ids.dedup();
+    let agents = agents(writer.db(), &ids).await?;
+    let found = asked
+        .iter()
+        .map(|id| agents.iter().find(|agent| agent.id == *id));
+    Ok(found
+        .map(|agent| agent.cloned().ok_or(Error::NotFound("agent")))
+        .collect())
 }

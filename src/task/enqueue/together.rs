@@ -7,12 +7,11 @@ use serde::Serialize;
 use serde_json::Value;
 use uuid::Uuid;
 
-use super::super::places;
 use super::{Enqueued, NewTask};
 use crate::auth::Viewer;
 use crate::db::Writer;
 use crate::error::{Error, Result};
-use crate::group::Patience;
+use crate::group::{Patience, places};
 
 /// A task to be put on the board, and who asks for it.
 #[derive(Clone, Debug)]

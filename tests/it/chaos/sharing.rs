@@ -41,8 +41,7 @@ async fn a_change_is_looked_at_once_for_all_who_watch() {
     let after = logged_after_this(&host, &logged).await;
     let more = |statement: &str| count(&after, statement) - count(&before, statement);
     assert_eq!(more(PRESENCE), 1);
-    // The hub reads the tasks of a batch as well.
-    assert_eq!(more(BANNER), 2);
+    assert_eq!(more(BANNER), 1);
 }
 
 /// What has been logged up to now: a request comes last, and what it asks of the database.

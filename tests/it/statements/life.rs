@@ -12,7 +12,7 @@ const AT_MOST: [(&str, usize); 7] = [
     ("enqueueTask", 2),
     ("claimTask", 3),
     ("startTask", 2),
-    ("heartbeat", 5),
+    ("heartbeat", 3),
     ("completeTask", 2),
     ("failTask", 6),
     ("claimTask of nothing", 2),

@@ -14,13 +14,11 @@ const TRIES: usize = 5;
 const CONNECTIONS: usize = 8;
 
 /// What the hub reads of the log and the ringer rings, now and then and after every commit.
-const IN_THE_BACKGROUND: [&str; 7] = [
+const IN_THE_BACKGROUND: [&str; 5] = [
     "task_low_water_mark_",
     "agent_day_close()",
+    "task_event_page(",
     "task_event_horizon()",
-    "last_value from task_event_position",
-    "from task_event\n",
-    "\"agent_task_queue\".\"id\" IN (",
     "pg_notify('callboard'",
 ];
 

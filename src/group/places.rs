@@ -6,7 +6,7 @@ use serde_json::Value;
 use crate::error::{Error, Result};
 
 /// What is asked for, as the functions of the database read it; `record` is given the place of each.
-pub(super) fn numbered<'a, A, R: Serialize>(
+pub fn numbered<'a, A, R: Serialize>(
     asked: &'a [A],
     record: impl Fn(&'a A, usize) -> R,
 ) -> Result<Value> {
@@ -16,11 +16,15 @@ pub(super) fn numbered<'a, A, R: Serialize>(
 }
 
 /// Puts an answer in its place.
-pub(super) fn put<T>(answers: &mut [T], place: i32, answer: T) {
-    let at = usize::try_from(place)
-        .ok()
-        .and_then(|place| answers.get_mut(place));
-    if let Some(at) = at {
+pub fn put<T>(answers: &mut [T], place: i32, answer: T) {
+    if let Some(at) = at(answers, place) {
         *at = answer;
     }
+}
+
+/// The answer in this place, if there is one.
+pub fn at<T>(answers: &mut [T], place: i32) -> Option<&mut T> {
+    usize::try_from(place)
+        .ok()
+        .and_then(|place| answers.get_mut(place))
 }
