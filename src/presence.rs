@@ -2,11 +2,12 @@
 //!
 //! What was read comes with the database's now in it, as a number of seconds of silence; nothing here reads a clock.
 
+use std::collections::HashMap;
 use std::time::Duration;
 
 use entity::id::{AgentId, RuntimeId, WorkspaceId};
 use entity::presence::{Availability, Workload};
-use entity::runtime;
+use entity::{agent, runtime, task};
 use sea_orm::{ConnectionTrait, FromQueryResult, Statement, raw_sql};
 use uuid::Uuid;
 
@@ -73,6 +74,15 @@ struct Facts {
     queued_count: i32,
 }
 
+/// What the presence of a runtime's agents has from it.
+#[derive(Debug, FromQueryResult)]
+struct RuntimeFacts {
+    id: RuntimeId,
+    status: runtime::Status,
+    silent_secs: Option<f64>,
+    daemon_id: String,
+}
+
 /// How the agents are, in no particular order; who may see them was decided before.
 pub async fn observe(
     db: &impl ConnectionTrait,
@@ -130,6 +140,70 @@ pub async fn observe_all(
     Ok(facts
         .into_iter()
         .map(|facts| observed(facts, settings.unstable_window))
+        .collect())
+}
+
+/// How agents are that have been read with every active task of theirs, in the order of the agents. To count the tasks
+/// here costs next to nothing; to have them counted would cost as much as reading them did.
+pub async fn observe_read(
+    db: &impl ConnectionTrait,
+    settings: &Settings,
+    agents: &[agent::Model],
+    active: &[task::Model],
+) -> Result<Vec<Observed>> {
+    let runtimes = runtimes_of(db, agents).await?;
+    let mut counts: HashMap<AgentId, (i32, i32)> = HashMap::with_capacity(agents.len());
+    for task in active {
+        let (running, queued) = counts.entry(task.agent_id).or_default();
+        if task.status == task::Status::Running {
+            *running += 1;
+        } else {
+            *queued += 1;
+        }
+    }
+    let facts = agents.iter().filter_map(|agent| {
+        let runtime = runtimes.get(&agent.runtime_id)?;
+        let (running_count, queued_count) = counts.get(&agent.id).copied().unwrap_or_default();
+        Some(Facts {
+            agent_id: agent.id,
+            capacity: agent.max_concurrent_tasks,
+            runtime_status: runtime.status,
+            silent_secs: runtime.silent_secs,
+            archived: agent.archived_at.is_some(),
+            runtime_id: agent.runtime_id,
+            audience: Audience {
+                visibility: Some(agent.visibility),
+                owner_id: agent.owner_id,
+                daemon_id: Some(runtime.daemon_id.clone()),
+            },
+            running_count,
+            queued_count,
+        })
+    });
+    Ok(facts
+        .map(|facts| observed(facts, settings.unstable_window))
+        .collect())
+}
+
+/// How the runtimes of these agents are.
+async fn runtimes_of(
+    db: &impl ConnectionTrait,
+    agents: &[agent::Model],
+) -> Result<HashMap<RuntimeId, RuntimeFacts>> {
+    let mut ids: Vec<Uuid> = agents.iter().map(|agent| agent.runtime_id.0).collect();
+    ids.sort_unstable();
+    ids.dedup();
+    let statement: Statement = raw_sql!(
+        Postgres,
+        r#"select id, status, daemon_id,
+               extract(epoch from now() - last_seen_at)::float8 as silent_secs
+           from agent_runtime
+           where id = any({ids})"#
+    );
+    let runtimes = RuntimeFacts::find_by_statement(statement).all(db).await?;
+    Ok(runtimes
+        .into_iter()
+        .map(|runtime| (runtime.id, runtime))
         .collect())
 }
 

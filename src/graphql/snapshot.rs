@@ -113,17 +113,22 @@ impl WorkspaceSnapshot {
         let agents = agent::list(txn, viewer, workspace_id, Archived::Included).await?;
         let ids: Vec<AgentId> = agents.iter().map(|agent| agent.id).collect();
         let mut latest_outcomes = task::latest_outcomes(txn, &ids).await?;
-        if let Sight::Daemon(..) = Sight::from(viewer) {
-            // An agent that has moved here may have done its last work on somebody else's runtime.
+        let active_tasks = task::active(txn, viewer, workspace_id).await?;
+        let settings = &board.settings;
+        let everyone = if let Sight::Daemon(..) = Sight::from(viewer) {
+            // An agent that has moved here may have done its last work on somebody else's runtime, and have more there.
             let own = runtime::list(txn, viewer, workspace_id).await?;
             latest_outcomes.retain(|task| own.iter().any(|runtime| runtime.id == task.runtime_id));
-        }
-        let active_tasks = task::active(txn, viewer, workspace_id).await?;
+            presence::observe(txn, settings, &ids).await?
+        } else {
+            // Whoever sees an agent sees all of its tasks.
+            presence::observe_read(txn, settings, &agents, &active_tasks).await?
+        };
         Ok(Self {
             cursor,
             active_tasks: active_tasks.into_iter().map(Task::from).collect(),
             latest_outcomes: latest_outcomes.into_iter().map(Task::from).collect(),
-            everyone: presence::observe(txn, &board.settings, &ids).await?,
+            everyone,
             agents: agents
                 .into_iter()
                 .map(|agent| (agent.id, Agent::from(agent)))

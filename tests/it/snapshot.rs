@@ -1,9 +1,11 @@
 //! The snapshot's long lists: read and written another way than single rows, and to clients the same.
 
-use serde_json::json;
+use entity::id::AgentId;
+use entity::member::Role;
+use serde_json::{Value, json};
 use uuid::Uuid;
 
-use crate::harness::{TestApp, World};
+use crate::harness::{Client, TestApp, World};
 
 /// All that a task has of its own, and something of each sort that it refers to.
 const FIELDS: &str = "id agentId runtimeId issueId chatSessionId autopilotRunId triggerCommentId status priority
@@ -75,6 +77,90 @@ async fn fields_are_chosen_in_the_snapshot_as_anywhere() {
             "queuedCount": 1}],
     });
     assert_eq!(data["workspace"]["snapshot"], expected);
+}
+
+/// An agent, its availability, its workload, and how many of its tasks run and wait.
+type Expected = (AgentId, &'static str, &'static str, (i32, i32));
+
+#[tokio::test]
+async fn the_snapshot_tells_each_viewer_how_everyone_is_whom_they_see() {
+    let app = TestApp::start().await;
+    let world = World::new(&app).await;
+    let (desktop, desktop_runtime) = world.second_daemon("desktop").await;
+    let (server, server_runtime) = world.second_daemon("server").await;
+    let (owner, stranger) = (
+        world.member(Role::Member).await,
+        world.member(Role::Member).await,
+    );
+    let open = json!({"visibility": "WORKSPACE"});
+    let private = json!({"visibility": "PRIVATE"});
+    let busy = world.agent(3).await;
+    let mover = world.agent(1).await;
+    let hidden = world.agent_of(&owner, desktop_runtime, private).await;
+    let away = world.agent_of(&world.host, server_runtime, open).await;
+    let archived = world.agent(1).await;
+
+    for agent in [busy, busy, mover] {
+        world
+            .enqueue(agent, json!({"issueId": Uuid::new_v4()}))
+            .await;
+        world.run().await;
+    }
+    for agent in [busy, busy, hidden] {
+        world
+            .enqueue(agent, json!({"issueId": Uuid::new_v4()}))
+            .await;
+    }
+    world.claim().await.expect("a task that is handed over");
+    // Its task stays where it is, out of its new daemon's sight.
+    app.database.move_agent(mover, desktop_runtime).await;
+    app.database.archive_agent(archived).await;
+    app.database.fall_silent(desktop_runtime, "1 min").await;
+    app.database.fall_silent(server_runtime, "6 min").await;
+
+    let of_busy: Expected = (busy, "ONLINE", "WORKING", (2, 2));
+    let of_mover: Expected = (mover, "UNSTABLE", "WORKING", (1, 0));
+    let of_hidden: Expected = (hidden, "UNSTABLE", "QUEUED", (0, 1));
+    let of_away: Expected = (away, "OFFLINE", "IDLE", (0, 0));
+    for (viewer, expected) in [
+        (&world.host, vec![of_busy, of_mover, of_hidden, of_away]),
+        (&owner, vec![of_busy, of_mover, of_hidden, of_away]),
+        (&stranger, vec![of_busy, of_mover, of_away]),
+        (&world.daemon, vec![of_busy]),
+        (&desktop, vec![of_mover, of_hidden]),
+        (&server, vec![of_away]),
+    ] {
+        assert_presence(viewer, world.workspace_id.0, &expected).await;
+    }
+}
+
+/// Makes sure that a viewer is told this in the snapshot, and by the agents themselves.
+async fn assert_presence(viewer: &Client, workspace_id: Uuid, expected: &[Expected]) {
+    let fields = "agentId availability workload runningCount queuedCount";
+    let document = format!(
+        "query($workspace: UUID!) {{ workspace(id: $workspace) {{
+             agents {{ presence {{ {fields} }} }} snapshot {{ presence {{ {fields} }} }} }} }}"
+    );
+    let data = viewer
+        .data(&document, json!({"workspace": workspace_id}))
+        .await;
+    let data = &data["workspace"];
+    let expected = expected.iter().map(|(id, availability, workload, counts)| {
+        json!({"agentId": id.0, "availability": availability, "workload": workload,
+            "runningCount": counts.0, "queuedCount": counts.1})
+    });
+    let expected = by_agent(expected);
+    let told = data["snapshot"]["presence"].as_array().unwrap();
+    assert_eq!(by_agent(told.iter().cloned()), expected);
+    let agents = data["agents"].as_array().unwrap().iter();
+    let alone = by_agent(agents.map(|agent| agent["presence"].clone()));
+    assert_eq!(alone, expected);
+}
+
+fn by_agent(presences: impl Iterator<Item = Value>) -> Vec<Value> {
+    let mut presences: Vec<Value> = presences.collect();
+    presences.sort_by_key(|presence| presence["agentId"].to_string());
+    presences
 }
 
 /// Puts a running task and a failed one on the board, in which no two columns of one type are alike.
