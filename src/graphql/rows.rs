@@ -47,10 +47,14 @@ impl<T: ContainerType> OutputType for Rows<T> {
         if !collect::<T>(ctx, &ctx.item.node, &mut fields) {
             return self.0.resolve(ctx, field).await;
         }
+        let names = fields.iter().map(|field| field.node.response_key());
+        let empty: IndexMap<Name, Value> =
+            names.map(|name| (name.node.clone(), Value::Null)).collect();
         let mut values = Vec::with_capacity(self.0.len());
         let mut waiting = Vec::new();
         for (index, row) in self.0.iter().enumerate() {
-            let mut object = Box::pin(object(ctx, &fields, index, row));
+            // A copy, because to insert names means to look each of them up in every row.
+            let mut object = Box::pin(object(ctx, (&fields, empty.clone()), index, row));
             match futures::poll!(object.as_mut()) {
                 Poll::Ready(value) => values.push(value?),
                 Poll::Pending => {
@@ -103,23 +107,21 @@ fn collect<'a, T: ContainerType>(
         })
 }
 
-/// One row.
+/// One row: its fields, and an object with their names, in the same order.
 async fn object<T: ContainerType>(
     ctx: &ContextSelectionSet<'_>,
-    fields: &[&Positioned<Field>],
+    (fields, mut object): (&[&Positioned<Field>], IndexMap<Name, Value>),
     index: usize,
     row: &T,
 ) -> ServerResult<Value> {
     let ctx = ctx.with_index(index);
-    let mut values: IndexMap<Name, Value> = IndexMap::with_capacity(fields.len());
-    for field in fields {
-        let value = if field.node.name.node == "__typename" {
+    for (field, value) in fields.iter().zip(object.values_mut()) {
+        *value = if field.node.name.node == "__typename" {
             Value::String(T::type_name().into_owned())
         } else {
             let resolved = row.resolve_field(&ctx.with_field(field)).await?;
             resolved.unwrap_or_default()
         };
-        values.insert(field.node.response_key().node.clone(), value);
     }
-    Ok(Value::Object(values))
+    Ok(Value::Object(object))
 }
