@@ -164,6 +164,14 @@ async fn daemons_that_beat_together_are_each_told_of_their_own() {
     let app = TestApp::start().await;
     let world = World::new(&app).await;
     let stranger = Uuid::new_v4();
+    let off_line = "update agent_runtime set status = 'offline'";
+    app.database.execute(off_line).await;
+    let of_another = json!({"runtimeIds": [world.runtime_id.0, stranger]});
+    let error = world.daemon.mutate("heartbeat", of_another).await;
+    assert_eq!(error.unwrap_err().code, "NOT_FOUND");
+    let on_line = "select count(*) from agent_runtime where status = 'online'";
+    assert_eq!(app.database.count(on_line).await, 0);
+
     let beats = (0..CROWD).map(|nth| {
         let runtimes = match nth % 3 {
             0 => json!([world.runtime_id.0]),
@@ -192,6 +200,13 @@ async fn who_reports_progress_together_is_each_heard() {
     let agent = world.agent(100).await;
     put_work(&world, agent).await;
     let claims = claim_all(&world).await;
+    let said_before = |claim: &Claim| claim.with(json!({"summary": "before"}));
+    for claim in &claims {
+        let said = world
+            .daemon
+            .mutate("reportTaskProgress", said_before(claim));
+        said.await.unwrap();
+    }
     let reports = claims.iter().enumerate().map(|(nth, claim)| {
         let input = match nth % 3 {
             0 => claim.with(json!({"summary": format!("step {nth}"), "step": nth, "total": CROWD})),
@@ -214,8 +229,11 @@ async fn who_reports_progress_together_is_each_heard() {
         usize::try_from(app.database.count(noted).await).unwrap(),
         reported
     );
+    let kept = "select count(*) from agent_task_queue where progress_summary = 'before'";
+    let kept = usize::try_from(app.database.count(kept).await).unwrap();
+    assert_eq!(kept, claims.len() - reported);
     let events = app.database.event_count("progress").await;
-    assert_eq!(usize::try_from(events).unwrap(), reported);
+    assert_eq!(usize::try_from(events).unwrap(), claims.len() + reported);
 }
 
 async fn put_work(world: &World<'_>, agent: AgentId) {
