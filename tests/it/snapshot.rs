@@ -157,10 +157,42 @@ async fn assert_presence(viewer: &Client, workspace_id: Uuid, expected: &[Expect
     assert_eq!(alone, expected);
 }
 
-fn by_agent(presences: impl Iterator<Item = Value>) -> Vec<Value> {
-    let mut presences: Vec<Value> = presences.collect();
-    presences.sort_by_key(|presence| presence["agentId"].to_string());
-    presences
+fn by_agent(rows: impl Iterator<Item = Value>) -> Vec<Value> {
+    let mut rows: Vec<Value> = rows.collect();
+    rows.sort_by_key(|row| row["agentId"].to_string());
+    rows
+}
+
+#[tokio::test]
+async fn an_agent_s_latest_outcome_is_found_however_long_ago_it_was() {
+    let app = TestApp::start().await;
+    let world = World::new(&app).await;
+    let (busy, idle) = (world.agent(1).await, world.agent(1).await);
+    let runtime = world.runtime_id;
+    for (agent, hours) in [(busy, [1, 2, 40]), (idle, [90, 25, 30])] {
+        for ago in hours {
+            app.database
+                .execute(&format!(
+                    "insert into agent_task_queue (agent_id, runtime_id, status, completed_at, trigger_summary)
+                     values ('{agent}', '{runtime}', 'completed', now() - interval '{ago} h', '{ago} h ago'),
+                         ('{agent}', '{runtime}', 'cancelled', now(), 'cancelled')"
+                ))
+                .await;
+        }
+    }
+    let document = "query($workspace: UUID!) { workspace(id: $workspace) { snapshot {
+        latestOutcomes { agentId triggerSummary } } } }";
+    let data = world
+        .host
+        .data(document, json!({"workspace": world.workspace_id.0}))
+        .await;
+    let outcomes = data["workspace"]["snapshot"]["latestOutcomes"].as_array();
+    let expected = [(busy, "1 h ago"), (idle, "25 h ago")]
+        .map(|(id, summary)| json!({"agentId": id.0, "triggerSummary": summary}));
+    assert_eq!(
+        by_agent(outcomes.unwrap().iter().cloned()),
+        by_agent(expected.into_iter())
+    );
 }
 
 /// Puts a running task and a failed one on the board, in which no two columns of one type are alike.
