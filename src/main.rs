@@ -1,16 +1,9 @@
 //! The binary: parses the command line and maps the result to an exit code.
-//!
-//! It has an allocator of its own. A quarter of the processor time of a large answer goes into making and dropping small pieces
-//! of memory, by whichever thread comes by; the C library's allocator takes longer over that, and keeps the memory of the
-//! busiest moment for good.
 
 use std::process::ExitCode;
 
 use callboard::{cli, telemetry};
 use clap::Parser;
-
-#[global_allocator]
-static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 #[tokio::main]
 async fn main() -> ExitCode {

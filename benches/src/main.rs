@@ -76,10 +76,6 @@ enum Case {
     Snapshot(snapshot::SnapshotArgs),
 }
 
-/// As in the binary whose servers these are.
-#[global_allocator]
-static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
-
 #[tokio::main]
 async fn main() -> anyhow::Result<()> {
     let cli = Cli::parse();
