@@ -171,7 +171,7 @@ end
 $$;
 
 -- Who is given which task.
-create type task_handing as (place integer, request_id uuid, line integer, agent_id uuid, id uuid);
+create type task_handing as (place integer, request_id uuid, agent_id uuid, id uuid);
 
 -- To those who ask in each line, in the order in which they ask, these tasks in theirs.
 create function task_handings(p_askers task_asker[], p_tasks task_in_line[]) returns task_handing[]
@@ -179,7 +179,7 @@ language plpgsql immutable
 as $$
 begin
     return array(
-        select (asker.place, asker.request_id, task.line, task.agent_id, task.id)::task_handing
+        select (asker.place, asker.request_id, task.agent_id, task.id)::task_handing
         from (
             select *, row_number() over (partition by line order by place) as nth from unnest(p_askers) as asker
         ) as asker
@@ -291,8 +291,10 @@ begin
         select head
         from generate_subscripts(lines, 1) as nth
         cross join task_heads_of_line(nth, lines[nth].runtime_id, lines[nth].agent_ids) as head);
-    while cardinality(heads) > 0 and cardinality(askers) > 0 loop
+    loop
         handings := task_handings(askers, task_heads_at_once(heads, askers, lines));
+        -- Heads may be left over in lines where all have been given something, while nothing is left in others.
+        exit when cardinality(handings) = 0;
         -- MATERIALIZED, because a plain sub-select may be run more than once.
         with free as materialized (
             select task.id

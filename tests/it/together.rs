@@ -3,12 +3,12 @@
 
 use std::collections::HashSet;
 
-use entity::id::AgentId;
+use entity::id::{AgentId, RuntimeId};
 use futures::future::join_all;
 use serde_json::{Value, json};
 use uuid::Uuid;
 
-use crate::harness::{Claim, TestApp, World, uuid};
+use crate::harness::{Claim, PATIENCE, TestApp, World, uuid};
 
 /// How many arrive at the same moment.
 const CROWD: usize = 40;
@@ -129,7 +129,6 @@ async fn a_request_that_is_in_a_crowd_twice_is_one_claim() {
     assert_eq!(app.database.event_count("dispatched").await, 8);
 }
 
-/// Puts a task for each of a crowd on the board, none of which has to wait for another.
 #[tokio::test]
 async fn who_asks_together_is_given_what_they_would_be_given_one_after_the_other() {
     let app = TestApp::start().await;
@@ -157,6 +156,33 @@ async fn who_asks_together_is_given_what_they_would_be_given_one_after_the_other
     assert_eq!(taken(2).await.as_deref(), Some("9 8"));
     assert_eq!(taken(5).await.as_deref(), Some("5 4 3"));
     assert_eq!(taken(1).await, None);
+}
+
+#[tokio::test]
+async fn who_finds_nothing_waits_for_none_of_those_who_have_been_given_something() {
+    let app = TestApp::start().await;
+    let world = World::new(&app).await;
+    let (_other_daemon, idle) = world.second_daemon("desktop").await;
+    let (busy, left_over) = (world.agent(10).await, world.agent(10).await);
+    for (agent, priority) in [(busy, 9), (busy, 8), (left_over, 5)] {
+        let input = json!({"issueId": Uuid::new_v4(), "priority": priority});
+        world.enqueue(agent, input).await;
+    }
+    let asking = |place: usize, daemon: &str, runtime: RuntimeId| json!({"place": place, "workspace_id": world.workspace_id.0, "daemon_id": daemon, "runtime_id": runtime.0});
+    // Two are given both tasks of the one agent, and the other agent's is left over; the third has nothing to do.
+    let asked = json!([
+        asking(0, "laptop", world.runtime_id),
+        asking(1, "laptop", world.runtime_id),
+        asking(2, "desktop", idle),
+    ]);
+    let claim = format!(
+        "select string_agg(place || ' ' || coalesce((task).priority::text, answer), ', ' order by place)
+         from task_claim_together('{asked}', interval '1 minute', '1s')"
+    );
+    let rows = tokio::time::timeout(PATIENCE, app.database.rows(&claim)).await;
+    let rows = rows.expect("a claim comes to an end");
+    let taken: Option<String> = rows[0].try_get_by_index(0).unwrap();
+    assert_eq!(taken.as_deref(), Some("0 9, 1 8"));
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -236,6 +262,7 @@ async fn who_reports_progress_together_is_each_heard() {
     assert_eq!(usize::try_from(events).unwrap(), claims.len() + reported);
 }
 
+/// Puts a task for each of a crowd on the board, none of which has to wait for another.
 async fn put_work(world: &World<'_>, agent: AgentId) {
     for _ in 0..CROWD {
         world
