@@ -82,8 +82,8 @@
 //!
 //! The host application sends `enqueueTask`. `http/viewer.rs` finds the token's hash and from it the viewer,
 //! `graphql/executor.rs` reads the document, if it has not seen it before;
-//! `graphql/task/host.rs` asks [`task::together`], which checks the input. If no enqueue, claim, start or end of a task is
-//! under way it begins at once, or else, when it is the turn of enqueues, with all that have arrived by then:
+//! `graphql/task/host.rs` asks [`task::together`], which checks the input. If no enqueue, claim, start, report or end of a
+//! task is under way it begins at once, or else, when it is the turn of enqueues, with all that have arrived by then:
 //! `task_enqueue_together` finds each agent, if the viewer may see it, and inserts the rows in one statement. The table's trigger opens the event log for the transaction, which takes a shared
 //! advisory lock keyed by the last position drawn, and writes a `queued` event for each at the next positions. The commit
 //! makes all visible at once; then each is answered, and the [`doorbell`] is rung.

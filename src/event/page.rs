@@ -32,14 +32,18 @@ impl Page {
     /// Reads one; whether the log has what was asked for is told by it.
     pub(super) async fn read(db: &impl ConnectionTrait, after: Cursor) -> Result<Self> {
         let mut rows = rows(db, after).await?;
-        let last = rows.pop().and_then(|row| match row {
-            Row::Extent(horizon, ends) => Some((horizon, ends)),
-            Row::Event(..) => None,
-        });
-        let (horizon, ends) = last.ok_or_else(|| {
+        // The last goes for all of them.
+        let extent = rows.pop().ok_or_else(|| {
             Error::Internal(anyhow::anyhow!("a page of the event log has no end"))
         })?;
-        let (events, more) = events(rows);
+        let cursor = |name| extent.try_get("", name).map(Cursor);
+        let horizon = cursor("horizon")?;
+        let ends = Ends {
+            pruned_through: cursor("pruned_through")?,
+            drawn: cursor("drawn")?,
+        };
+        let happened = rows.iter().map(Happened::from_row);
+        let (events, more) = events(happened.collect::<Result<_, _>>()?);
         let batch = Batch {
             after,
             through: events.last().map_or(after, |last| last.cursor()),
@@ -74,46 +78,32 @@ impl Page {
     }
 }
 
-/// A row of a page.
-#[derive(Debug)]
-enum Row {
-    /// What happened, and how many events there were room for, but for their size.
-    Event(Box<Happened>, i64),
-    /// Up to where the log was complete before the events were read, and its ends since then: the last row.
-    Extent(Cursor, Ends),
-}
-
+/// An event as it was read.
 #[derive(Debug)]
 struct Happened {
     event: task_event::Model,
     audience: Audience,
     /// Its task, if this is the first event about it.
     task: Option<task::Model>,
+    /// How many events there were room for, but for their size.
+    found: i64,
 }
 
-impl FromQueryResult for Row {
-    fn from_query_result(row: &QueryResult, pre: &str) -> Result<Self, DbErr> {
-        let cursor = |name| row.try_get(pre, name).map(Cursor);
-        if row.try_get::<Option<i64>>(pre, "horizon")?.is_some() {
-            let ends = Ends {
-                pruned_through: cursor("pruned_through")?,
-                drawn: cursor("drawn")?,
-            };
-            return Ok(Self::Extent(cursor("horizon")?, ends));
-        }
-        let has_task = row.try_get::<Option<TaskId>>(pre, "id")?.is_some();
-        let task = has_task.then(|| task::Model::from_query_result(row, pre));
-        let happened = Happened {
+impl Happened {
+    fn from_row(row: &QueryResult) -> Result<Self, DbErr> {
+        let has_task = row.try_get::<Option<TaskId>>("", "id")?.is_some();
+        let task = has_task.then(|| task::Model::from_query_result(row, ""));
+        Ok(Self {
             event: task_event::Model::from_query_result(row, "event_")?,
-            audience: Audience::from_query_result(row, pre)?,
+            audience: Audience::from_query_result(row, "")?,
             task: task.transpose()?,
-        };
-        Ok(Self::Event(Box::new(happened), row.try_get(pre, "found")?))
+            found: row.try_get("", "found")?,
+        })
     }
 }
 
 /// The rows of a page, in one round trip.
-async fn rows(db: &impl ConnectionTrait, after: Cursor) -> Result<Vec<Row>> {
+async fn rows(db: &impl ConnectionTrait, after: Cursor) -> Result<Vec<QueryResult>, DbErr> {
     let after = after.0;
     let statement: Statement = raw_sql!(
         Postgres,
@@ -126,32 +116,25 @@ async fn rows(db: &impl ConnectionTrait, after: Cursor) -> Result<Vec<Row>> {
                visibility, owner_id, daemon_id, (task).*, found, horizon, pruned_through, drawn
            from task_event_page({after}, {EVENTS}, {BYTES})"#
     );
-    Ok(Row::find_by_statement(statement).all(db).await?)
+    db.query_all_raw(statement).await
 }
 
 /// The events of a page, each with its task, and whether there may be more.
-fn events(rows: Vec<Row>) -> (Vec<Arc<Event>>, bool) {
-    let taken = i64::try_from(rows.len());
-    let (mut tasks, mut more) = (HashMap::new(), false);
-    let events = rows.into_iter().filter_map(|row| match row {
-        Row::Event(happened, found) => {
-            more = found >= EVENTS || taken.is_ok_and(|taken| taken < found);
-            let Happened {
-                event,
-                audience,
-                task,
-            } = *happened;
-            if let Some(task) = task {
-                tasks.insert(task.id, Arc::new(task));
-            }
-            let task = event.task_id.and_then(|id| tasks.get(&id)).map(Arc::clone);
-            Some(Arc::new(Event {
-                row: event,
-                task,
-                audience,
-            }))
+fn events(happened: Vec<Happened>) -> (Vec<Arc<Event>>, bool) {
+    let taken = i64::try_from(happened.len());
+    let found = happened.first().map(|first| first.found);
+    let more = found.is_some_and(|found| found >= EVENTS || taken.is_ok_and(|taken| taken < found));
+    let mut tasks = HashMap::new();
+    let event = |happened: Happened| {
+        if let Some(task) = happened.task {
+            tasks.insert(task.id, Arc::new(task));
         }
-        Row::Extent(..) => None,
-    });
-    (events.collect(), more)
+        let task = happened.event.task_id.and_then(|id| tasks.get(&id));
+        Arc::new(Event {
+            task: task.map(Arc::clone),
+            row: happened.event,
+            audience: happened.audience,
+        })
+    };
+    (happened.into_iter().map(event).collect(), more)
 }

@@ -158,9 +158,7 @@ async fn claimed(db: &impl ConnectionTrait, tasks: Vec<HandedOut>) -> Result<Vec
     if tasks.is_empty() {
         return Ok(Vec::new());
     }
-    let mut ids: Vec<AgentId> = tasks.iter().map(|handed| handed.task.agent_id).collect();
-    ids.sort_unstable();
-    ids.dedup();
+    let ids: Vec<AgentId> = tasks.iter().map(|handed| handed.task.agent_id).collect();
     let agents = agents(db, &ids).await?;
     let with_agent = |handed: HandedOut| {
         let agent = agents.iter().find(|agent| agent.id == handed.task.agent_id);

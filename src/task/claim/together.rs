@@ -102,10 +102,7 @@ pub(in super::super) async fn agents_together(
     writer: &Writer,
     asked: &[AgentId],
 ) -> Result<Vec<Result<agent::Model>>> {
-    let mut ids = asked.to_vec();
-    ids.sort_unstable();
-    ids.dedup();
-    let agents = agents(writer.db(), &ids).await?;
+    let agents = agents(writer.db(), asked).await?;
     let found = asked
         .iter()
         .map(|id| agents.iter().find(|agent| agent.id == *id));
