@@ -2,6 +2,8 @@
 
 mod load;
 
+use std::time::Duration;
+
 use anyhow::Context;
 use callboard::auth::token::{self, NewToken};
 use callboard::auth::{Daemon, Identity};
@@ -16,8 +18,11 @@ use crate::postgres::{self, Postgres};
 use crate::server::Server;
 
 pub(crate) use load::{
-    Active, Head, active_tasks, backlog, finished_tasks, settle_down, waiting_at_the_head,
+    Active, Head, active_tasks, backlog, finished_tasks, in_bulk, settle_down, waiting_at_the_head,
 };
+
+/// How often daemons say that they are there.
+const HEARTBEAT: Duration = Duration::from_secs(15);
 
 /// A runtime and the daemon whose it is.
 #[derive(Clone, Debug)]
@@ -123,6 +128,17 @@ impl Runtime {
             "mutation($id: UUID!) { heartbeat(input: {runtimeIds: [$id]}) { runtimes { id } } }";
         self.daemon.data(document, &json!({"id": self.id})).await?;
         Ok(())
+    }
+}
+
+/// Shows on all boards that the daemons are there, for as long as it is polled.
+pub(crate) async fn stay(boards: impl Iterator<Item = &Board> + Clone) -> anyhow::Result<()> {
+    let mut beat = tokio::time::interval(HEARTBEAT);
+    loop {
+        beat.tick().await;
+        for board in boards.clone() {
+            board.heartbeat().await?;
+        }
     }
 }
 

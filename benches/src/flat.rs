@@ -14,6 +14,7 @@ use std::time::Duration;
 use clap::Args;
 use tokio::time::Instant;
 
+use crate::board;
 use crate::life::Step;
 use crate::plans::{self, Explained};
 use crate::postgres::Postgres;
@@ -25,9 +26,6 @@ use found::Found;
 
 /// How long a call is repeated in a round: a slow one need not be made so often.
 const ENOUGH: Duration = Duration::from_secs(3);
-
-/// How often the daemons say that they are there.
-const HEARTBEAT: Duration = Duration::from_secs(15);
 
 /// How much to measure.
 #[derive(Args, Debug)]
@@ -80,7 +78,7 @@ impl FlatArgs {
         let mut found = Found::default();
         tokio::select! {
             measured = self.measure(postgres, &subjects, &mut found) => measured?,
-            stopped = stay(&subjects) => stopped?,
+            stopped = board::stay(subjects.iter().map(|subject| &subject.board)) => stopped?,
         }
         found.report(&subjects, &mut report)?;
         for subject in subjects {
@@ -203,16 +201,5 @@ impl FlatArgs {
 
     fn wants(&self, name: &str) -> bool {
         self.only.is_empty() || self.only.iter().any(|only| name.contains(only))
-    }
-}
-
-/// Says on all boards that the daemons are there, for as long as it is polled.
-async fn stay(subjects: &[Subject]) -> anyhow::Result<()> {
-    let mut beat = tokio::time::interval(HEARTBEAT);
-    loop {
-        beat.tick().await;
-        for subject in subjects {
-            subject.board.heartbeat().await?;
-        }
     }
 }

@@ -3,26 +3,21 @@
 //! Daemons ask for tasks that are not there, and say that they are there. What a call costs is the difference that many
 //! calls make to what Postgres counts, less what it counts in as long a time without them.
 
+pub(crate) mod call;
 mod toll;
 
 use std::path::PathBuf;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
-use anyhow::Context;
 use clap::Args;
-use serde_json::json;
-use tokio::task::JoinSet;
-use uuid::Uuid;
 
-use crate::board::{self, Board, Runtime};
+use crate::board::{self, Board};
 use crate::fanout;
 use crate::postgres::Postgres;
-use crate::processor;
 use crate::report::{Cell, Report, Row, Table, columns};
 use crate::server::Server;
 
+use call::Call;
 use toll::Toll;
 
 /// The board of the run.
@@ -46,48 +41,6 @@ pub(crate) struct IdleArgs {
     /// How many calls are under way at once.
     #[arg(long, default_value_t = 32)]
     at_once: u32,
-}
-
-/// What an idle daemon does.
-#[derive(Clone, Copy, Debug)]
-enum Call {
-    Claim,
-    Heartbeat,
-}
-
-impl Call {
-    const ALL: [Self; 2] = [Self::Claim, Self::Heartbeat];
-
-    const fn name(self) -> &'static str {
-        match self {
-            Self::Claim => "claimTask",
-            Self::Heartbeat => "heartbeat",
-        }
-    }
-
-    const fn meaning(self) -> &'static str {
-        match self {
-            Self::Claim => "a daemon asks for a task, and there is none",
-            Self::Heartbeat => "a daemon says that its runtime is there",
-        }
-    }
-
-    async fn make(self, runtime: &Runtime) -> anyhow::Result<()> {
-        match self {
-            Self::Claim => {
-                let input = json!({"runtimeId": runtime.id, "requestId": Uuid::new_v4()});
-                let document = "mutation($input: ClaimTaskInput!) { claimTask(input: $input) { claimToken task { id } } }";
-                let answer = runtime
-                    .daemon
-                    .data(document, &json!({"input": input}))
-                    .await?;
-                let claim = answer.get("claimTask").context("there is an answer")?;
-                anyhow::ensure!(claim.is_null(), "there was a task: {claim}");
-                Ok(())
-            }
-            Self::Heartbeat => runtime.heartbeat().await,
-        }
-    }
 }
 
 /// What many calls cost.
@@ -119,58 +72,32 @@ impl IdleArgs {
         let board = Board::open(postgres, BOARD).await?;
         let mut found = Vec::new();
         for call in Call::ALL {
+            let calls = self.calls * self.daemons;
             // What is done for the first time costs more.
-            self.make(call, &board.runtimes, 1).await?;
+            call.make(&board.runtimes, self.daemons, self.at_once)
+                .await?;
             let mut toll = async || toll::read(&mut connection, &board, postgres).await;
             let before = toll().await?;
             let began = Instant::now();
-            self.make(call, &board.runtimes, self.calls).await?;
+            call.make(&board.runtimes, calls, self.at_once).await?;
             let seconds = began.elapsed();
             let between = toll().await?;
             tokio::time::sleep(seconds).await;
             let after = toll().await?;
             found.push(Found {
                 call,
-                calls: f64::from(self.calls * self.daemons),
+                calls: f64::from(calls),
                 seconds: seconds.as_secs_f64(),
                 toll: between.less(&before).less(&after.less(&between)),
             });
         }
-        let process = board.server.process().context("the server has ended")?;
-        let memory = [alone, processor::memory(process)?];
+        let memory = [alone, board.server.memory()?];
         board.server.stop().await?;
         drop(connection);
         postgres.drop(BOARD).await?;
         report.add(self.calls_table(&found))?;
         report.add(memory_table(memory))?;
         report.finish(file)
-    }
-
-    /// Lets every daemon make a call so many times.
-    async fn make(&self, call: Call, runtimes: &[Runtime], times: u32) -> anyhow::Result<()> {
-        let runtimes: Arc<[Runtime]> = runtimes.into();
-        let (next, most) = (
-            Arc::new(AtomicUsize::new(0)),
-            runtimes.len() * usize::try_from(times)?,
-        );
-        let mut callers = JoinSet::new();
-        for _ in 0..self.at_once {
-            let (runtimes, next) = (Arc::clone(&runtimes), Arc::clone(&next));
-            callers.spawn(async move {
-                loop {
-                    let number = next.fetch_add(1, Ordering::Relaxed);
-                    let runtime = runtimes.get(number % runtimes.len());
-                    match runtime.filter(|_| number < most) {
-                        Some(runtime) => call.make(runtime).await?,
-                        None => return anyhow::Ok(()),
-                    }
-                }
-            });
-        }
-        while let Some(ended) = callers.join_next().await {
-            ended??;
-        }
-        Ok(())
     }
 
     fn calls_table(&self, found: &[Found]) -> Table {
@@ -222,10 +149,10 @@ impl IdleArgs {
 
 /// What was found of memory.
 fn memory_table([alone, after]: [f64; 2]) -> Table {
-    let row = |name: &str, meaning: &str, bytes: f64| Row {
+    let row = |name: &str, meaning: &str, mib: f64| Row {
         name: name.to_owned(),
         meaning: meaning.to_owned(),
-        cells: vec![Cell::Number(bytes / (1024.0 * 1024.0))],
+        cells: vec![Cell::Number(mib)],
     };
     Table {
         title: "Memory of the server".to_owned(),
@@ -245,8 +172,7 @@ fn memory_table([alone, after]: [f64; 2]) -> Table {
 async fn alone(postgres: &Postgres) -> anyhow::Result<f64> {
     let server = Server::start(postgres, BOARD).await?;
     tokio::time::sleep(BREATH).await;
-    let process = server.process().context("the server has ended")?;
-    let memory = processor::memory(process)?;
+    let memory = server.memory()?;
     server.stop().await?;
     Ok(memory)
 }

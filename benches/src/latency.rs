@@ -19,7 +19,6 @@ use crate::client::Client;
 use crate::fanout::{self, Said, Socket};
 use crate::life::{self, Life, Step};
 use crate::postgres::Postgres;
-use crate::processor;
 use crate::report::{Cell, Report, Row, Table, columns};
 use crate::sample::Sample;
 
@@ -82,10 +81,7 @@ impl LatencyArgs {
         let board = Board::open(postgres, BOARD).await?;
         let (found, memory) = self.measure(&board).await?;
         board.server.stop().await?;
-        report.condition(
-            "MiB of the server with all of them there",
-            &(memory / (1024.0 * 1024.0)).round(),
-        );
+        report.condition("MiB of the server with all of them there", &memory.round());
         report.add(self.table(&found))?;
         postgres.drop(BOARD).await?;
         report.finish(file)
@@ -100,8 +96,7 @@ impl LatencyArgs {
             let first = HEARTBEAT * number / self.daemons;
             daemons.spawn(daemon.live(first));
         }
-        let process = board.server.process().context("the server has ended")?;
-        let memory = processor::memory(process)?;
+        let memory = board.server.memory()?;
         let found = tokio::select! {
             ended = daemons.join_next() => match ended.context("there are daemons")?? {
                 Ok(never) => match never {},

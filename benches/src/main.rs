@@ -7,6 +7,7 @@ mod board;
 mod client;
 mod fanout;
 mod flat;
+mod growth;
 mod held;
 mod idle;
 mod latency;
@@ -15,6 +16,7 @@ mod lives;
 mod npm;
 mod peers;
 mod plans;
+mod plot;
 mod postgres;
 mod processor;
 mod queue;
@@ -50,6 +52,8 @@ struct Cli {
 enum Command {
     #[command(flatten)]
     Measure(Case),
+    /// Draws what `growth` found, and prints it as a table for a page.
+    Plot(plot::PlotArgs),
     /// Serves a board that is measured; a run starts these by itself.
     #[command(hide = true)]
     Server(server::ServerArgs),
@@ -62,6 +66,8 @@ enum Case {
     Fanout(fanout::FanoutArgs),
     /// What a call costs on a large board against a small one.
     Flat(flat::FlatArgs),
+    /// How what a call costs grows with the tasks that wait, and with the daemons.
+    Growth(growth::GrowthArgs),
     /// What a transaction that stays open costs everyone else.
     Held(held::HeldArgs),
     /// What daemons cost that have nothing to do.
@@ -81,6 +87,7 @@ async fn main() -> anyhow::Result<()> {
     let cli = Cli::parse();
     let case = match cli.command {
         Command::Server(args) => return args.run().await,
+        Command::Plot(args) => return args.run(),
         Command::Measure(case) => case,
     };
     let postgres = Postgres::start(cli.data_dir).await?;
@@ -99,6 +106,7 @@ async fn run(case: Case, postgres: &Postgres, file: Option<PathBuf>) -> anyhow::
     match case {
         Case::Fanout(args) => args.run(postgres, file).await,
         Case::Flat(args) => args.run(postgres, file).await,
+        Case::Growth(args) => args.run(postgres, file).await,
         Case::Held(args) => args.run(postgres, file).await,
         Case::Idle(args) => args.run(postgres, file).await,
         Case::Latency(args) => args.run(postgres, file).await,

@@ -44,6 +44,11 @@ pub(crate) fn memory(process: u32) -> anyhow::Result<f64> {
     resident(&status).context("a process has no resident memory")
 }
 
+/// The same in MiB.
+pub(crate) fn mib(process: u32) -> anyhow::Result<f64> {
+    Ok(memory(process)? / (1024.0 * 1024.0))
+}
+
 fn resident(status: &str) -> Option<f64> {
     let mut lines = status.lines();
     let resident = lines.find_map(|line| line.strip_prefix("VmRSS:"))?;

@@ -80,6 +80,7 @@ struct Found {
     server: Sample,
     postgres: Sample,
     load: Sample,
+    memory: Sample,
 }
 
 impl QueueArgs {
@@ -128,7 +129,7 @@ impl QueueArgs {
         side: Side,
         found: &mut Found,
     ) -> anyhow::Result<()> {
-        let (rate, used) = match side {
+        let (rate, used, memory) = match side {
             Side::Callboard => {
                 let board = Board::open(postgres, database).await?;
                 let server = board.server.process();
@@ -136,8 +137,9 @@ impl QueueArgs {
                 let time = Duration::from_secs(self.seconds.into());
                 let lived = lives::live(&board, time, 1).await?;
                 let used = Used::until_now(server, postgres.process()).since(before);
+                let memory = board.server.memory()?;
                 board.server.stop().await?;
-                (lived.last_rate(self.seconds.into()), used)
+                (lived.last_rate(self.seconds.into()), used, memory)
             }
             Side::WithEvents | Side::Bare => {
                 if side == Side::Bare {
@@ -149,7 +151,7 @@ impl QueueArgs {
                 let before = Used::until_now(None, postgres.process());
                 let rate = pgbench::run(postgres, database, daemons, self.seconds).await?;
                 let used = Used::until_now(None, postgres.process()).since(before);
-                (rate, used)
+                (rate, used, f64::NAN)
             }
         };
         found.rates.add(rate);
@@ -157,6 +159,7 @@ impl QueueArgs {
         found.server.add(micros(used.server));
         found.postgres.add(micros(used.postgres));
         found.load.add(micros(used.load));
+        found.memory.add(memory);
         Ok(())
     }
 }
@@ -165,8 +168,8 @@ impl QueueArgs {
 fn table(daemons: u32, found: &BTreeMap<Side, Found>) -> Table {
     let rows = found.iter().map(|(side, own)| {
         let callboard = found.get(&Side::Callboard).map(|it| &it.rates);
-        let processors = [&own.postgres, &own.server, &own.load];
-        let processors = processors.map(|sample| Cell::Number(sample.median()));
+        let costs = [&own.postgres, &own.server, &own.load, &own.memory];
+        let costs = costs.map(|sample| Cell::Number(sample.median()));
         Row {
             name: side.name().to_owned(),
             meaning: side.meaning().to_owned(),
@@ -174,7 +177,7 @@ fn table(daemons: u32, found: &BTreeMap<Side, Found>) -> Table {
                 .rates
                 .cells(callboard)
                 .into_iter()
-                .chain(processors)
+                .chain(costs)
                 .collect(),
         }
     });
@@ -193,12 +196,16 @@ fn table(daemons: u32, found: &BTreeMap<Side, Found>) -> Table {
             ("its spread", "the smallest and the largest of these"),
             (
                 "Postgres µs",
-                "processor time that Postgres used for a life",
+                "processor time that Postgres used for a life: a thousandth of it is seconds for 1 000 lives",
             ),
             ("server µs", "the same of Callboard's server"),
             (
                 "load µs",
                 "the same of this program, which plays daemons and host; pgbench's own is not counted",
+            ),
+            (
+                "MiB",
+                "memory that Callboard's server had resident at the end of a run",
             ),
         ]),
         rows: rows.collect(),

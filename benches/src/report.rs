@@ -18,7 +18,8 @@ pub(crate) enum Cell {
 }
 
 impl Cell {
-    fn text(&self) -> String {
+    /// As it is printed.
+    pub(crate) fn text(&self) -> String {
         match self {
             Self::Number(value) if value.is_nan() => String::new(),
             Self::Number(value) => short(*value),

@@ -23,6 +23,7 @@ use tokio_util::task::TaskTracker;
 use crate::fanout;
 use crate::plans::Explained;
 use crate::postgres::{self, Postgres};
+use crate::processor;
 
 /// How a server connects to its database: as `callboard serve` does where nothing else is said.
 const CONNECT: ConnectOptions = ConnectOptions {
@@ -141,6 +142,11 @@ impl Server {
     /// Its process.
     pub(crate) fn process(&self) -> Option<u32> {
         self.child.id()
+    }
+
+    /// How many MiB of memory it has resident.
+    pub(crate) fn memory(&self) -> anyhow::Result<f64> {
+        processor::mib(self.process().context("the server has ended")?)
     }
 
     /// Kills it.

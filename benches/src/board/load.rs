@@ -47,10 +47,8 @@ pub(crate) async fn finished_tasks(
     connection: &mut PgConnection,
     tasks: u32,
 ) -> anyhow::Result<()> {
-    let mut first = 0;
-    while first < tasks {
-        let last = tasks.min(first + BATCH);
-        let sql = format!(
+    in_batches(connection, tasks, |first, last| {
+        format!(
             "insert into agent_task_queue (
                  workspace_id, agent_id, runtime_id, issue_id, chat_session_id, autopilot_run_id, status, priority,
                  created_at, dispatched_at, started_at, completed_at, claim_token, deliveries, attempt,
@@ -76,8 +74,21 @@ pub(crate) async fn finished_tasks(
              cross join (select count(*) as count from agent) as agents
              -- Shifted with each turn, or what becomes of a task would follow from whose it is.
              join {NUMBERED} on agent.number = 1 + (n * 7919::bigint + n / agents.count * 13) % agents.count"
-        );
-        execute(connection, sql).await?;
+        )
+    })
+    .await
+}
+
+/// Inserts so many tasks by statements that are given the number of their first one, from 0, and that after their last.
+async fn in_batches(
+    connection: &mut PgConnection,
+    tasks: u32,
+    insert: impl Fn(u32, u32) -> String,
+) -> anyhow::Result<()> {
+    let mut first = 0;
+    while first < tasks {
+        let last = tasks.min(first + BATCH);
+        execute(connection, insert(first, last)).await?;
         first = last;
     }
     Ok(())
@@ -131,14 +142,16 @@ pub(crate) async fn backlog(
     agents: u32,
     tasks: u32,
 ) -> anyhow::Result<()> {
-    let sql = format!(
-        "insert into agent_task_queue (workspace_id, agent_id, runtime_id, issue_id, created_at, trigger_summary)
-         select workspace_id, id, runtime_id, gen_random_uuid(),
-             now() - interval '30 min' * (1 - n / {tasks}.0), 'Please look into number ' || n
-         from generate_series(1, {tasks}) as n
-         join {NUMBERED} on agent.number = 1 + n % {agents}"
-    );
-    execute(connection, sql).await
+    in_batches(connection, tasks, |first, last| {
+        format!(
+            "insert into agent_task_queue (workspace_id, agent_id, runtime_id, issue_id, created_at, trigger_summary)
+             select workspace_id, id, runtime_id, gen_random_uuid(),
+                 now() - interval '30 min' * (1 - n / {tasks}.0), 'Please look into number ' || n
+             from generate_series({first} + 1, {last}) as n
+             join {NUMBERED} on agent.number = 1 + n % {agents}"
+        )
+    })
+    .await
 }
 
 /// Why what waits at the head of the line cannot be claimed.
@@ -166,15 +179,49 @@ pub(crate) async fn waiting_at_the_head(
         format!("update agent set max_concurrent_tasks = {capacity} where {last}"),
     )
     .await?;
-    let sql = format!(
-        "insert into agent_task_queue (
-             workspace_id, agent_id, runtime_id, issue_id, chat_session_id, created_at, trigger_summary)
-         select workspace_id, id, runtime_id, {issue}, {chat},
-             now() - interval '70 min' + interval '30 min' * n / {tasks}.0, 'Please look into number ' || n
-         from agent, generate_series(1, {tasks}) as n
-         where {last}"
-    );
-    execute(connection, sql).await
+    in_batches(connection, tasks, |first, after| {
+        format!(
+            "insert into agent_task_queue (
+                 workspace_id, agent_id, runtime_id, issue_id, chat_session_id, created_at, trigger_summary)
+             select workspace_id, id, runtime_id, {issue}, {chat},
+                 now() - interval '70 min' + interval '30 min' * n / {tasks}.0, 'Please look into number ' || n
+             from agent, generate_series({first} + 1, {after}) as n
+             where {last}"
+        )
+    })
+    .await
+}
+
+/// Loads a board that is empty with so much that it is faster to make indexes, and to count what was done on which day,
+/// when all of it is there.
+pub(crate) async fn in_bulk(
+    connection: &mut PgConnection,
+    load: impl AsyncFnOnce(&mut PgConnection) -> anyhow::Result<()>,
+) -> anyhow::Result<()> {
+    // Those that a constraint needs stay.
+    let indexes: Vec<(String, String)> = sqlx::query_as(
+        "select indexrelid::regclass::text, pg_get_indexdef(indexrelid) from pg_index
+         where indrelid = 'agent_task_queue'::regclass
+             and not exists (select from pg_constraint where conindid = indexrelid)",
+    )
+    .fetch_all(&mut *connection)
+    .await?;
+    for (name, _) in &indexes {
+        execute(connection, format!("drop index {name}")).await?;
+    }
+    // No day is closed then. They cannot be closed while the table is being vacuumed.
+    let begin = "alter table agent_task_queue disable trigger agent_day_after_insert;
+                 alter table agent_task_queue set (autovacuum_enabled = off);
+                 update agent_day_closed set until = '-infinity'";
+    execute(connection, begin.to_owned()).await?;
+    load(connection).await?;
+    for (_, definition) in indexes {
+        execute(connection, definition).await?;
+    }
+    let end = "select agent_day_close('32 days');
+               alter table agent_task_queue reset (autovacuum_enabled);
+               alter table agent_task_queue enable trigger agent_day_after_insert";
+    execute(connection, end.to_owned()).await
 }
 
 /// Leaves the database as days of autovacuum would.

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use sqlx::{PgConnection, Row};
 
-use crate::processor::Used;
+use crate::processor::{self, Used};
 
 /// How many tasks of Callboard's were enqueued, how many completed, and the second in which that was so.
 pub(super) const CALLBOARD: &str = "
@@ -57,6 +57,8 @@ pub(super) struct Counted {
     lives: f64,
     seconds: f64,
     pub(super) used: Shares,
+    /// MiB of memory that the server had resident at the end.
+    pub(super) memory: f64,
 }
 
 impl Counted {
@@ -77,6 +79,10 @@ impl Counted {
                 server: total.server - used.server,
                 postgres: total.postgres - used.postgres,
                 clients: total.clients - used.clients,
+            },
+            memory: match processes.server {
+                Some(server) => processor::mib(server)?,
+                None => f64::NAN,
             },
         })
     }

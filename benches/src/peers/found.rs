@@ -15,6 +15,7 @@ pub(super) struct Found {
     postgres: Sample,
     server: Sample,
     clients: Sample,
+    memory: Sample,
 }
 
 impl Found {
@@ -23,6 +24,7 @@ impl Found {
         self.postgres.add(counted.micros(counted.used.postgres));
         self.server.add(counted.micros(counted.used.server));
         self.clients.add(counted.micros(counted.used.clients));
+        self.memory.add(counted.memory);
     }
 }
 
@@ -30,8 +32,8 @@ impl Found {
 pub(super) fn table(workers: usize, found: &BTreeMap<Side, Found>) -> Table {
     let rows = found.iter().map(|((mode, queue), own)| {
         let callboard = found.get(&(*mode, Queue::Callboard)).map(|it| &it.rates);
-        let processors = [&own.postgres, &own.server, &own.clients];
-        let processors = processors.map(|sample| Cell::Number(sample.median()));
+        let costs = [&own.postgres, &own.server, &own.clients, &own.memory];
+        let costs = costs.map(|sample| Cell::Number(sample.median()));
         let how = match mode {
             Mode::Single => "single",
             Mode::Batched => "batched",
@@ -43,7 +45,7 @@ pub(super) fn table(workers: usize, found: &BTreeMap<Side, Found>) -> Table {
                 .rates
                 .cells(callboard)
                 .into_iter()
-                .chain(processors)
+                .chain(costs)
                 .collect(),
         }
     });
@@ -62,7 +64,7 @@ pub(super) fn table(workers: usize, found: &BTreeMap<Side, Found>) -> Table {
             ("its spread", "the smallest and the largest of these"),
             (
                 "Postgres µs",
-                "processor time that Postgres used for a life",
+                "processor time that Postgres used for a life: a thousandth of it is seconds for 1 000 lives",
             ),
             (
                 "server µs",
@@ -71,6 +73,10 @@ pub(super) fn table(workers: usize, found: &BTreeMap<Side, Found>) -> Table {
             (
                 "clients µs",
                 "the same of those who enqueue and work: this program for Callboard, Node.js with the peer's library in it",
+            ),
+            (
+                "MiB",
+                "memory that Callboard's server had resident at the end of a round",
             ),
         ]),
         rows: rows.collect(),

@@ -1,10 +1,11 @@
+\set runtime :client_id
 \set number :client_id + :daemons * random(1, 8)
 -- CreateAgentTask
 insert into agent_task_queue (
     agent_id, runtime_id, issue_id, status, priority, trigger_comment_id, trigger_summary, force_fresh_session,
     is_leader_task)
 values (
-    md5('agent ' || :number)::uuid, md5('runtime ' || :client_id)::uuid, gen_random_uuid(), 'queued', 0, null, null,
+    md5('agent ' || :number)::uuid, md5('runtime ' || :runtime)::uuid, gen_random_uuid(), 'queued', 0, null, null,
     false, false)
 returning *;
 -- ClaimAgentTaskForRuntime
@@ -16,7 +17,7 @@ set status = 'dispatched',
 where id = (
     select atq.id from agent_task_queue atq
     where atq.agent_id = md5('agent ' || :number)::uuid
-        and atq.runtime_id = md5('runtime ' || :client_id)::uuid
+        and atq.runtime_id = md5('runtime ' || :runtime)::uuid
         and atq.status = 'queued'
         and not exists (
             select 1 from agent_task_queue active

@@ -25,6 +25,14 @@ pub(super) async fn run(
     script.run(postgres, database, clients, seconds).await
 }
 
+/// A statement of the life, by the name that stands above it.
+pub(crate) fn statement(name: &str) -> anyhow::Result<&'static str> {
+    SCRIPT
+        .split("-- ")
+        .find_map(|part| part.strip_prefix(name))
+        .with_context(|| format!("a life has no statement {name}"))
+}
+
 /// What pgbench is to do.
 #[derive(Debug)]
 pub(crate) struct Script {
@@ -43,6 +51,41 @@ impl Script {
         clients: u32,
         seconds: u32,
     ) -> anyhow::Result<f64> {
+        let repeated = Repeated {
+            text: self.text,
+            defines: &self.defines,
+            clients,
+            until: Until::Seconds(seconds),
+        };
+        repeated.run(postgres, database).await
+    }
+}
+
+/// For how long something is repeated.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Until {
+    /// For so many seconds.
+    Seconds(u32),
+    /// Until each client has done it so often.
+    Times(u32),
+}
+
+/// What pgbench does again and again.
+#[derive(Debug)]
+pub(crate) struct Repeated<'a> {
+    /// Its statements.
+    pub(crate) text: &'a str,
+    /// What its variables are, as `name=value`.
+    pub(crate) defines: &'a [String],
+    /// How many do it at once.
+    pub(crate) clients: u32,
+    /// For how long.
+    pub(crate) until: Until,
+}
+
+impl Repeated<'_> {
+    /// Does it; how often it was done in a second.
+    pub(crate) async fn run(&self, postgres: &Postgres, database: &str) -> anyhow::Result<f64> {
         let mut connection = postgres.connect(database).await?;
         let programs: String =
             sqlx::query_scalar("select setting from pg_config where name = 'BINDIR'")
@@ -53,6 +96,10 @@ impl Script {
         let socket = options.get_socket().context("Postgres is at a socket")?;
         let script = postgres.directory().join("script.sql");
         tokio::fs::write(&script, self.text).await?;
+        let until = match self.until {
+            Until::Seconds(seconds) => format!("--time={seconds}"),
+            Until::Times(times) => format!("--transactions={times}"),
+        };
         let defines = self.defines.iter().flat_map(|define| ["--define", define]);
         let pgbench = Command::new(std::path::Path::new(&programs).join("pgbench"))
             .arg("--host")
@@ -60,8 +107,8 @@ impl Script {
             .args(["--port", &options.get_port().to_string()])
             .args(["--username", options.get_username()])
             .args(["--no-vacuum", "--protocol=prepared", "--jobs=2"])
-            .args(["--client", &clients.to_string()])
-            .args(["--time", &seconds.to_string()])
+            .args(["--client", &self.clients.to_string()])
+            .arg(until)
             .args(defines)
             .arg("--file")
             .arg(script)
@@ -88,7 +135,15 @@ fn rate(output: &str) -> Option<f64> {
 
 #[cfg(test)]
 mod tests {
-    use super::rate;
+    use super::{rate, statement};
+
+    #[test]
+    fn a_statement_is_found_by_its_name() {
+        let claim = statement("ClaimAgentTaskForRuntime").unwrap();
+        assert!(claim.trim_start().starts_with("update agent_task_queue"));
+        assert!(claim.trim_end().ends_with("task_"));
+        assert!(statement("DeleteEverything").is_err());
+    }
 
     #[test]
     fn the_rate_is_read_out_of_the_output() {
