@@ -18,7 +18,7 @@ use crate::lives;
 use crate::postgres::{Postgres, execute};
 use crate::processor::Used;
 use crate::rates::Rates;
-use crate::report::{Cell, Report, Row, Table, columns};
+use crate::report::{Report, Row, Table, columns};
 use crate::sample::Sample;
 
 /// The board of every run.
@@ -169,16 +169,10 @@ fn table(daemons: u32, found: &BTreeMap<Side, Found>) -> Table {
     let rows = found.iter().map(|(side, own)| {
         let callboard = found.get(&Side::Callboard).map(|it| &it.rates);
         let costs = [&own.postgres, &own.server, &own.load, &own.memory];
-        let costs = costs.map(|sample| Cell::Number(sample.median()));
         Row {
             name: side.name().to_owned(),
             meaning: side.meaning().to_owned(),
-            cells: own
-                .rates
-                .cells(callboard)
-                .into_iter()
-                .chain(costs)
-                .collect(),
+            cells: own.rates.cells_with(callboard, costs),
         }
     });
     Table {

@@ -30,6 +30,16 @@ impl Rates {
             Cell::Text(ratios.spread()),
         ]
     }
+
+    /// The same, and the middle one of each of the costs.
+    pub(crate) fn cells_with<const N: usize>(
+        &self,
+        callboard: Option<&Self>,
+        costs: [&Sample; N],
+    ) -> Vec<Cell> {
+        let costs = costs.map(|cost| Cell::Number(cost.median()));
+        self.cells(callboard).into_iter().chain(costs).collect()
+    }
 }
 
 impl FromIterator<f64> for Rates {

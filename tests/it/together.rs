@@ -1,6 +1,8 @@
 //! Requests of one kind that arrive at the same moment share a transaction, and nothing else: nobody waits for what another
 //! waits for, or is told of a fault that is another's.
 
+mod in_turn;
+
 use std::collections::HashSet;
 
 use entity::id::{AgentId, RuntimeId};

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use super::count::Counted;
 use super::side::{Mode, Queue, Side, meaning};
 use crate::rates::Rates;
-use crate::report::{Cell, Row, Table, columns};
+use crate::report::{Row, Table, columns};
 use crate::sample::Sample;
 
 /// What was found out about a side, a round after the other.
@@ -33,7 +33,6 @@ pub(super) fn table(workers: usize, found: &BTreeMap<Side, Found>) -> Table {
     let rows = found.iter().map(|((mode, queue), own)| {
         let callboard = found.get(&(*mode, Queue::Callboard)).map(|it| &it.rates);
         let costs = [&own.postgres, &own.server, &own.clients, &own.memory];
-        let costs = costs.map(|sample| Cell::Number(sample.median()));
         let how = match mode {
             Mode::Single => "single",
             Mode::Batched => "batched",
@@ -41,12 +40,7 @@ pub(super) fn table(workers: usize, found: &BTreeMap<Side, Found>) -> Table {
         Row {
             name: format!("{}, {how}", queue.name()),
             meaning: meaning((*mode, *queue)).to_owned(),
-            cells: own
-                .rates
-                .cells(callboard)
-                .into_iter()
-                .chain(costs)
-                .collect(),
+            cells: own.rates.cells_with(callboard, costs),
         }
     });
     Table {
