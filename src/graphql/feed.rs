@@ -29,6 +29,8 @@ use self::workspace::WorkspaceUpdate;
 use super::context::{self, Board};
 use super::presence::AgentPresence;
 use super::scalar::Cursor;
+use super::snapshot::Scope;
+use super::task::columns_shown;
 use super::transcript::TaskMessage;
 use crate::auth::Viewer;
 use crate::error;
@@ -144,7 +146,11 @@ impl FeedSubscription {
     ) -> Result<impl Stream<Item = Result<WorkspaceUpdate>>> {
         let (board, viewer) = watcher_of(ctx, workspace_id).await?;
         let after = after.map(|cursor| cursor.0);
-        let updates = workspace::updates(board, viewer, workspace_id, after).await?;
+        let scope = Scope {
+            workspace_id,
+            columns: columns_shown(ctx),
+        };
+        let updates = workspace::updates(board, viewer, scope, after).await?;
         Ok(updates.map(|update| Ok(update?)))
     }
 

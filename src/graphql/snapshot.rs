@@ -19,7 +19,17 @@ use crate::auth::Viewer;
 use crate::error::Result;
 use crate::event::Sight;
 use crate::presence::{self, Observed};
+use crate::task::Columns;
 use crate::{event, runtime, task};
+
+/// What a snapshot is of.
+#[derive(Clone, Debug)]
+pub(super) struct Scope {
+    /// Of which workspace.
+    pub(super) workspace_id: WorkspaceId,
+    /// With which columns of its tasks.
+    pub(super) columns: Columns,
+}
 
 /// Everything that a live view starts from, in one consistent read; `taskEvents(after: cursor)` goes on from it without a
 /// gap.
@@ -88,15 +98,11 @@ impl WorkspaceSnapshot {
     ///
     /// The cursor comes first: what is committed between it and the rest is in the rest and in the events after the cursor
     /// too, which is harmless; the other way round it would be in neither. The rest is as it was at one moment.
-    pub(super) async fn take(
-        board: &Board,
-        viewer: &Viewer,
-        workspace_id: WorkspaceId,
-    ) -> Result<Self> {
+    pub(super) async fn take(board: &Board, viewer: &Viewer, scope: &Scope) -> Result<Self> {
         let as_of = Instant::now();
         let cursor = event::tip(&board.db).await?;
         let txn = board.db.begin_snapshot().await?;
-        let taken = Self::read(&txn, board, viewer, workspace_id, cursor, as_of).await?;
+        let taken = Self::read(&txn, board, viewer, scope, cursor, as_of).await?;
         txn.commit().await?;
         Ok(taken)
     }
@@ -105,15 +111,16 @@ impl WorkspaceSnapshot {
         txn: &DatabaseTransaction,
         board: &Board,
         viewer: &Viewer,
-        workspace_id: WorkspaceId,
+        scope: &Scope,
         cursor: event::Cursor,
         as_of: Instant,
     ) -> Result<Self> {
+        let (workspace_id, columns) = (scope.workspace_id, &scope.columns);
         // An archived agent is nobody's colleague any more, but what it last did is still what it last did.
         let agents = agent::list(txn, viewer, workspace_id, Archived::Included).await?;
         let ids: Vec<AgentId> = agents.iter().map(|agent| agent.id).collect();
-        let mut latest_outcomes = task::latest_outcomes(txn, &ids).await?;
-        let active_tasks = task::active(txn, viewer, workspace_id).await?;
+        let mut latest_outcomes = task::latest_outcomes(txn, &ids, columns).await?;
+        let active_tasks = task::active(txn, viewer, workspace_id, columns).await?;
         let settings = &board.settings;
         let everyone = if let Sight::Daemon(..) = Sight::from(viewer) {
             // An agent that has moved here may have done its last work on somebody else's runtime, and have more there.

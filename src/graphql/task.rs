@@ -3,10 +3,12 @@
 mod daemon;
 mod host;
 
+use std::collections::HashSet;
+
 use async_graphql::{Context, Object, Result, SimpleObject};
 use chrono::{DateTime, Utc};
 use entity::id::{AgentId, AutopilotRunId, ChatSessionId, CommentId, IssueId, RuntimeId, TaskId};
-use entity::task::{self as row, Status};
+use entity::task::{self as row, Column, Status};
 
 use super::agent::{self, Agent};
 use super::context;
@@ -251,6 +253,59 @@ impl Task {
             .into_iter()
             .map(TaskMessage::from)
             .collect())
+    }
+}
+
+/// The columns of tasks that are shown somewhere below the field that is resolved.
+pub(super) fn columns_shown(ctx: &Context<'_>) -> task::Columns {
+    let mut asked = HashSet::new();
+    let mut fields = vec![ctx.field()];
+    while let Some(field) = fields.pop() {
+        for field in field.selection_set() {
+            asked.insert(field.name());
+            fields.push(field);
+        }
+    }
+    task::Columns::wanted(|column| shown_by(column).is_none_or(|field| asked.contains(field)))
+}
+
+/// The only field of a task that shows a column, of those that can be null.
+const fn shown_by(column: Column) -> Option<&'static str> {
+    match column {
+        Column::IssueId => Some("issueId"),
+        Column::ChatSessionId => Some("chatSessionId"),
+        Column::AutopilotRunId => Some("autopilotRunId"),
+        Column::TriggerCommentId => Some("triggerCommentId"),
+        Column::TriggerSummary => Some("triggerSummary"),
+        Column::DispatchedAt => Some("dispatchedAt"),
+        Column::StartedAt => Some("startedAt"),
+        Column::CompletedAt => Some("completedAt"),
+        Column::ClaimExpiresAt => Some("claimExpiresAt"),
+        Column::ParentTaskId => Some("parentTask"),
+        Column::Context => Some("context"),
+        Column::Result => Some("result"),
+        Column::Error => Some("error"),
+        Column::FailureReason => Some("failureReason"),
+        Column::SessionId => Some("sessionId"),
+        Column::WorkDir => Some("workDir"),
+        Column::ProgressSummary
+        | Column::ProgressStep
+        | Column::ProgressTotal
+        | Column::ProgressAt => Some("progress"),
+        Column::Id
+        | Column::WorkspaceId
+        | Column::AgentId
+        | Column::RuntimeId
+        | Column::Status
+        | Column::Priority
+        | Column::CreatedAt
+        | Column::ClaimToken
+        | Column::ClaimRequestId
+        | Column::Deliveries
+        | Column::Attempt
+        | Column::MaxAttempts
+        | Column::ForceFreshSession
+        | Column::IsLeaderTask => None,
     }
 }
 

@@ -8,7 +8,8 @@ use super::agent::Agent;
 use super::connection::{self, Page, TaskConnection};
 use super::context;
 use super::runtime::Runtime;
-use super::snapshot::WorkspaceSnapshot;
+use super::snapshot::{Scope, WorkspaceSnapshot};
+use super::task::columns_shown;
 use crate::agent::{self, Archived};
 use crate::{limits, runtime, task, workspace};
 
@@ -90,7 +91,11 @@ impl Workspace {
     /// Everything that a live view starts from, in one consistent read.
     async fn snapshot(&self, ctx: &Context<'_>) -> Result<WorkspaceSnapshot> {
         let (board, viewer) = (context::board(ctx)?, context::viewer(ctx)?);
-        Ok(WorkspaceSnapshot::take(board, viewer, self.0.id).await?)
+        let scope = Scope {
+            workspace_id: self.0.id,
+            columns: columns_shown(ctx),
+        };
+        Ok(WorkspaceSnapshot::take(board, viewer, &scope).await?)
     }
 }
 

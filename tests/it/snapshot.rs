@@ -44,6 +44,59 @@ async fn a_task_in_the_snapshot_is_as_it_is_alone_in_each_of_its_fields() {
 }
 
 #[tokio::test]
+async fn a_field_is_in_the_snapshot_whatever_else_is_asked_for() {
+    let app = TestApp::start().await;
+    let world = World::new(&app).await;
+    let agent = world.agent(2).await;
+    fill(&app, &world, agent.0).await;
+    let all = format!("{FIELDS} events {{ kind }}");
+    for (list, status) in [("activeTasks", "running"), ("latestOutcomes", "failed")] {
+        let sql = format!("select id from agent_task_queue where status = '{status}'");
+        let id: Uuid = app.database.rows(&sql).await[0]
+            .try_get_by_index(0)
+            .unwrap();
+        let document = format!("query($id: UUID!) {{ task(id: $id) {{ {all} }} }}");
+        let alone = world.host.data(&document, json!({"id": id})).await;
+        for field in fields(&world).await {
+            let (name, asked) = match field.as_str() {
+                "progress" => ("progress", "progress { summary step total at }"),
+                "parentTask" => ("parentTask", "parentTask { id }"),
+                "agent" => ("agent", "agent { name }"),
+                "usage" => ("usage", "usage { model }"),
+                "events" => ("events", "events { kind }"),
+                // Only of what is queued, or told in pages.
+                "waiting" | "messages" => continue,
+                name => (name, name),
+            };
+            // By itself, and as what an event shows of its task.
+            let document = format!(
+                "query($workspace: UUID!) {{ workspace(id: $workspace) {{ snapshot {{ {list} {{ ...F }} }} }} }}
+                 fragment F on Task {{ {asked} }}"
+            );
+            let workspace = json!({"workspace": world.workspace_id.0});
+            let data = world.host.data(&document, workspace.clone()).await;
+            let listed = &data["workspace"]["snapshot"][list];
+            assert_eq!(*listed, json!([{name: alone["task"][name]}]), "{list}");
+
+            let below = document.replace("...F", "events { task { ...F } }");
+            let data = world.host.data(&below, workspace).await;
+            let shown = &data["workspace"]["snapshot"][list][0]["events"][0]["task"];
+            assert_eq!(*shown, json!({name: alone["task"][name]}), "{list}, below");
+        }
+    }
+}
+
+/// The fields of a task.
+async fn fields(world: &World<'_>) -> Vec<String> {
+    let document = "{ __type(name: \"Task\") { fields { name } } }";
+    let data = world.host.data(document, json!({})).await;
+    let fields = data["__type"]["fields"].as_array().unwrap().iter();
+    fields
+        .map(|field| field["name"].as_str().unwrap().to_owned())
+        .collect()
+}
+
+#[tokio::test]
 async fn fields_are_chosen_in_the_snapshot_as_anywhere() {
     let app = TestApp::start().await;
     let world = World::new(&app).await;

@@ -1,7 +1,6 @@
 //! `workspaceUpdates`: a snapshot, then every change, in one stream without a gap.
 
 use async_graphql::Union;
-use entity::id::WorkspaceId;
 use entity::task_event::Kind;
 use futures::{Stream, StreamExt, stream};
 
@@ -16,7 +15,7 @@ use crate::error::Result;
 use crate::event::{Batch, Change, Cursor, Follower, Sight};
 use crate::graphql::context::Board;
 use crate::graphql::presence::AgentPresence;
-use crate::graphql::snapshot::WorkspaceSnapshot;
+use crate::graphql::snapshot::{Scope, WorkspaceSnapshot};
 
 /// What is new in a workspace.
 #[derive(Debug, Union)]
@@ -36,7 +35,7 @@ struct Subscriber {
     board: Board,
     viewer: Viewer,
     sight: Sight,
-    workspace_id: WorkspaceId,
+    scope: Scope,
     follower: Follower,
     view: View,
     pace: Pace,
@@ -48,24 +47,24 @@ struct Subscriber {
 pub(super) async fn updates(
     board: &Board,
     viewer: &Viewer,
-    workspace_id: WorkspaceId,
+    scope: Scope,
     after: Option<Cursor>,
 ) -> Result<impl Stream<Item = Item<WorkspaceUpdate>> + use<>> {
     let sight = Sight::from(viewer);
-    let view = View::new(board, sight.clone(), workspace_id, None);
+    let view = View::new(board, sight.clone(), scope.workspace_id, None);
     let (subscriber, first) = if let Some(after) = after {
         let follower = board.hub.follow(Some(after)).await?;
         let now = board.hub.position().await?.max(after);
-        let mut subscriber = Subscriber::new(board, viewer, sight, workspace_id, view, follower);
+        let mut subscriber = Subscriber::new(board, viewer, sight, scope, view, follower);
         subscriber.pace = Pace::resumed(after);
         subscriber.resumed_through = Some(now);
         // What the viewer was told last is not known, and time may have changed it with no event.
         let everyone = subscriber.view.after(&Change::Anything(now)).await?;
         (subscriber, presence(everyone))
     } else {
-        let snapshot = snapshot(board, viewer, workspace_id).await?;
+        let snapshot = snapshot(board, viewer, &scope).await?;
         let follower = board.hub.follow_known(snapshot.position());
-        let mut subscriber = Subscriber::new(board, viewer, sight, workspace_id, view, follower);
+        let mut subscriber = Subscriber::new(board, viewer, sight, scope, view, follower);
         subscriber.knows(&snapshot);
         (subscriber, vec![WorkspaceUpdate::Snapshot(snapshot)])
     };
@@ -89,7 +88,7 @@ impl Subscriber {
         board: &Board,
         viewer: &Viewer,
         sight: Sight,
-        workspace_id: WorkspaceId,
+        scope: Scope,
         view: View,
         follower: Follower,
     ) -> Self {
@@ -97,7 +96,7 @@ impl Subscriber {
             board: board.clone(),
             viewer: viewer.clone(),
             sight,
-            workspace_id,
+            scope,
             pace: Pace::from(follower.position()),
             follower,
             view,
@@ -139,7 +138,7 @@ impl Subscriber {
         let events = shown(
             &batch,
             &self.sight,
-            self.workspace_id,
+            self.scope.workspace_id,
             &TaskEventFilter::default(),
         );
         if let Some((cursor, _)) = events.last() {
@@ -173,7 +172,7 @@ impl Subscriber {
     /// Whether the batch has something of an agent that the viewer may see as far as they know, and which they may not, or
     /// the other way round: then more may have been withheld of it, or shown, than the viewer knows.
     fn contradicts(&self, batch: &Batch) -> bool {
-        batch.of(self.workspace_id).any(|event| {
+        batch.of(self.scope.workspace_id).any(|event| {
             let sees = event.row.agent_id.map(|id| self.view.sees(id));
             sees.is_some_and(|sees| sees != event.is_in(&self.sight))
         })
@@ -185,7 +184,7 @@ impl Subscriber {
         let Some(through) = self.resumed_through else {
             return false;
         };
-        let unknown = batch.of(self.workspace_id).any(|event| {
+        let unknown = batch.of(self.scope.workspace_id).any(|event| {
             let of_agent = event.row.kind == Kind::AgentChanged && event.cursor() <= through;
             let present = event.row.agent_id.is_some_and(|id| self.view.knows_of(id));
             of_agent && (self.sight.can_change() || !present)
@@ -198,7 +197,7 @@ impl Subscriber {
 
     /// Begins anew: how everything is, in place of all that was told.
     async fn snapshot(&mut self) -> Result<WorkspaceUpdate> {
-        let snapshot = snapshot(&self.board, &self.viewer, self.workspace_id).await?;
+        let snapshot = snapshot(&self.board, &self.viewer, &self.scope).await?;
         self.knows(&snapshot);
         self.resumed_through = None;
         Ok(WorkspaceUpdate::Snapshot(snapshot))
@@ -210,17 +209,12 @@ impl Subscriber {
 }
 
 /// Takes a snapshot, to its end.
-async fn snapshot(
-    board: &Board,
-    viewer: &Viewer,
-    workspace_id: WorkspaceId,
-) -> Result<WorkspaceSnapshot> {
+async fn snapshot(board: &Board, viewer: &Viewer, scope: &Scope) -> Result<WorkspaceSnapshot> {
     until_answered(|| {
-        let (board, viewer) = (board.clone(), viewer.clone());
+        let (board, viewer, scope) = (board.clone(), viewer.clone(), scope.clone());
         let shared = board.shared.clone();
         async move {
-            let taking =
-                async move { WorkspaceSnapshot::take(&board, &viewer, workspace_id).await };
+            let taking = async move { WorkspaceSnapshot::take(&board, &viewer, &scope).await };
             shared.finish(taking).await
         }
     })

@@ -43,7 +43,7 @@ async fn a_crowd_is_given_what_they_would_be_given_in_turn() {
         let all: Vec<usize> = (0..askers.len()).collect();
 
         plain(&txn, "savepoint before").await;
-        let together = given(&txn, &world, &askers, &[all.clone()]).await;
+        let together = given(&txn, &world, &askers, std::slice::from_ref(&all)).await;
         plain(&txn, "rollback to savepoint before").await;
         let in_turn: Vec<Vec<usize>> = all.into_iter().map(|place| vec![place]).collect();
         let in_turn = given(&txn, &world, &askers, &in_turn).await;
