@@ -58,15 +58,16 @@ async fn a_field_is_in_the_snapshot_whatever_else_is_asked_for() {
         let document = format!("query($id: UUID!) {{ task(id: $id) {{ {all} }} }}");
         let alone = world.host.data(&document, json!({"id": id})).await;
         for field in fields(&world).await {
-            let (name, asked) = match field.as_str() {
-                "progress" => ("progress", "progress { summary step total at }"),
-                "parentTask" => ("parentTask", "parentTask { id }"),
-                "agent" => ("agent", "agent { name }"),
-                "usage" => ("usage", "usage { model }"),
-                "events" => ("events", "events { kind }"),
+            let name = field.as_str();
+            let asked = match name {
+                "progress" => "progress { summary step total at }",
+                "parentTask" => "parentTask { id }",
+                "agent" => "agent { name }",
+                "usage" => "usage { model }",
+                "events" => "events { kind }",
                 // Only of what is queued, or told in pages.
                 "waiting" | "messages" => continue,
-                name => (name, name),
+                other => other,
             };
             // By itself, and as what an event shows of its task.
             let document = format!(

@@ -40,13 +40,12 @@ async fn a_crowd_is_given_what_they_would_be_given_in_turn() {
         // A claim that never came to an end would say so.
         plain(&txn, "set local statement_timeout = '10s'").await;
         let askers = set_up(&txn, &world, &runtimes, &mut dice).await;
-        let all: Vec<usize> = (0..askers.len()).collect();
+        let all = vec![(0..askers.len()).collect()];
 
         plain(&txn, "savepoint before").await;
-        let together = given(&txn, &world, &askers, std::slice::from_ref(&all)).await;
+        let together = given(&txn, &world, &askers, all).await;
         plain(&txn, "rollback to savepoint before").await;
-        let in_turn: Vec<Vec<usize>> = all.into_iter().map(|place| vec![place]).collect();
-        let in_turn = given(&txn, &world, &askers, &in_turn).await;
+        let in_turn = given(&txn, &world, &askers, each_alone(&askers)).await;
         txn.rollback().await.unwrap();
 
         let seen = (by_line(&askers, &together), by_line(&askers, &in_turn));
@@ -104,9 +103,7 @@ async fn set_up(
     let before: Vec<Asker> = (0..dice.random_range(0..4))
         .map(|_| asker(None, one_of(runtimes, dice)))
         .collect();
-    for place in 0..before.len() {
-        given(txn, world, &before, &[vec![place]]).await;
-    }
+    given(txn, world, &before, each_alone(&before)).await;
     // Those of a runtime either ask for any of its agents, or for the same.
     let wanted: Vec<Option<AgentId>> = runtimes
         .iter()
@@ -124,16 +121,22 @@ async fn set_up(
         .collect()
 }
 
+/// The places of these, each in a group of its own.
+fn each_alone(askers: &[Asker]) -> Vec<Vec<usize>> {
+    (0..askers.len()).map(|place| vec![place]).collect()
+}
+
 /// What each is given, by their places, where these groups of them ask one after the other. Who is told to ask again
 /// does so, alone.
 async fn given(
     txn: &DatabaseTransaction,
     world: &World<'_>,
     askers: &[Asker],
-    groups: &[Vec<usize>],
+    mut groups: Vec<Vec<usize>>,
 ) -> BTreeMap<usize, Uuid> {
     let mut given = BTreeMap::new();
-    let mut groups: Vec<Vec<usize>> = groups.iter().rev().cloned().collect();
+    // The first is taken from the end.
+    groups.reverse();
     while let Some(group) = groups.pop() {
         let asked: Vec<Value> = group
             .iter()
