@@ -67,6 +67,10 @@ impl MigratorTrait for Migrator {
                 name: "m20261125_000013_fewer_round_trips",
                 sql: include_str!("m20261125_000013_fewer_round_trips.sql"),
             }),
+            Box::new(SqlMigration {
+                name: "m20261126_000014_no_entry_without_link",
+                sql: include_str!("m20261126_000014_no_entry_without_link.sql"),
+            }),
         ]
     }
 }
