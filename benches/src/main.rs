@@ -29,6 +29,7 @@ mod snapshot;
 use std::path::PathBuf;
 
 use clap::{Parser, Subcommand};
+use tokio::runtime::{Builder, Runtime};
 use tokio::signal::unix::{SignalKind, signal};
 
 use crate::postgres::Postgres;
@@ -82,17 +83,47 @@ enum Case {
     Snapshot(snapshot::SnapshotArgs),
 }
 
-#[tokio::main]
-async fn main() -> anyhow::Result<()> {
+fn main() -> anyhow::Result<()> {
     let cli = Cli::parse();
     let case = match cli.command {
-        Command::Server(args) => return args.run().await,
+        Command::Server(args) => return runtime(Threads::All)?.block_on(args.run()),
         Command::Plot(args) => return args.run(),
         Command::Measure(case) => case,
     };
-    let postgres = Postgres::start(cli.data_dir).await?;
+    // Whoever plays daemons is to be as little as possible in the way of those who share the machine; but thousands of
+    // subscribers are more than one thread can hear.
+    let threads = if matches!(case, Case::Fanout(_)) {
+        Threads::All
+    } else {
+        Threads::One
+    };
+    runtime(threads)?.block_on(measure(case, cli.data_dir, cli.json))
+}
+
+/// On how many threads to run.
+#[derive(Clone, Copy, Debug)]
+enum Threads {
+    One,
+    All,
+}
+
+fn runtime(threads: Threads) -> std::io::Result<Runtime> {
+    let mut builder = match threads {
+        Threads::One => Builder::new_current_thread(),
+        Threads::All => Builder::new_multi_thread(),
+    };
+    builder.enable_all().build()
+}
+
+/// Measures on a Postgres that is there for this.
+async fn measure(
+    case: Case,
+    data_dir: Option<PathBuf>,
+    json: Option<PathBuf>,
+) -> anyhow::Result<()> {
+    let postgres = Postgres::start(data_dir).await?;
     let measured = tokio::select! {
-        measured = run(case, &postgres, cli.json) => measured,
+        measured = run(case, &postgres, json) => measured,
         interrupted = interrupted() => {
             interrupted?;
             Err(anyhow::anyhow!("interrupted"))
