@@ -8,7 +8,7 @@ use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use crate::auth::token::Gate;
+use crate::auth::gate::Gate;
 use crate::background::{closer, marker, pruner, sweeper};
 use crate::db::{self, ConnectOptions, Pool, Writer};
 use crate::doorbell::Doorbell;

@@ -4,6 +4,8 @@
 //! is not found. Who may *change* what is asked by the verbs, through the `require_` functions. The same rules for what is in
 //! memory already are in [`Sight`](crate::event::Sight).
 
+pub mod asked_by;
+pub mod gate;
 pub mod token;
 
 use entity::api_token::Kind;
@@ -24,6 +26,8 @@ pub struct Viewer {
     pub name: String,
     /// Whom it speaks for.
     pub identity: Identity,
+    /// Whether the token was looked up for an earlier request, so that it has yet to be asked whether it still holds.
+    pub is_recalled: bool,
 }
 
 /// Whom a token speaks for.

@@ -12,7 +12,8 @@ use std::str::FromStr;
 use std::time::Duration;
 
 use sea_orm::{
-    DatabaseConnection, DatabaseTransaction, FromQueryResult, SqlxPostgresConnector, Statement,
+    ConnectionTrait, DatabaseConnection, DatabaseTransaction, EntityTrait, FromQueryResult,
+    IdenStatic, Iterable, SqlxPostgresConnector, Statement,
 };
 use secrecy::{ExposeSecret, SecretString};
 use sqlx::Connection;
@@ -22,6 +23,7 @@ pub use pool::Pool;
 
 use crate::doorbell::Doorbell;
 use crate::error::{Error, Result};
+use crate::group::Turn;
 
 /// How long a request waits for a connection before it is told that the database does not answer.
 const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(5);
@@ -100,6 +102,16 @@ where
     }
 }
 
+/// What to select of a row that a statement has as one value, where there are others in it: its columns, each under its own
+/// name with a prefix, as nested models are read.
+pub(crate) fn columns_of<E: EntityTrait>(row: &str, prefix: &str) -> String {
+    let columns = E::Column::iter().map(|column| {
+        let column = column.as_str();
+        format!("({row}).{column} as {prefix}{column}")
+    });
+    columns.collect::<Vec<_>>().join(", ")
+}
+
 /// Begins transactions that ring the doorbell when they commit.
 #[derive(Clone, Debug)]
 pub struct Writer {
@@ -129,20 +141,44 @@ impl Writer {
 
     /// Runs one statement that is a transaction by itself and returns what it changed; rings where it changed something.
     pub async fn at_once<T: FromQueryResult>(&self, statement: Statement) -> Result<Vec<T>> {
-        self.at_once_ringing(statement, |_| true).await
+        let rows = T::find_by_statement(statement).all(&self.db).await?;
+        self.ring_if(!rows.is_empty());
+        Ok(rows)
+    }
+
+    /// The same in a turn, which is over when the database has answered.
+    pub async fn in_turn<T: FromQueryResult>(
+        &self,
+        statement: Statement,
+        turn: Turn,
+    ) -> Result<Vec<T>> {
+        let rows = self.db.query_all_raw(statement).await;
+        drop(turn);
+        let rows = rows?;
+        self.ring_if(!rows.is_empty());
+        // Whose turn it is now would otherwise wait for this thread while it reads what is here already.
+        tokio::task::yield_now().await;
+        let rows = rows.iter().map(|row| T::from_query_result(row, ""));
+        Ok(rows.collect::<Result<_, _>>()?)
     }
 
     /// The same, but that only some of what it returns is worth ringing for.
-    pub async fn at_once_ringing<T: FromQueryResult>(
+    pub async fn in_turn_ringing<T: FromQueryResult>(
         &self,
         statement: Statement,
+        turn: Turn,
         is_to_be_told: impl Fn(&T) -> bool,
     ) -> Result<Vec<T>> {
         let rows = T::find_by_statement(statement).all(&self.db).await?;
-        if rows.iter().any(is_to_be_told) {
+        drop(turn);
+        self.ring_if(rows.iter().any(is_to_be_told));
+        Ok(rows)
+    }
+
+    fn ring_if(&self, is_to_be_told: bool) {
+        if is_to_be_told {
             self.doorbell.ring();
         }
-        Ok(rows)
     }
 }
 

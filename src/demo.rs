@@ -21,6 +21,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use uuid::Uuid;
 
+use crate::auth::gate;
 use crate::auth::token::{self, NewToken};
 use crate::auth::{Daemon, Identity, Viewer};
 use crate::graphql::Executor;
@@ -104,7 +105,7 @@ impl Demo {
         }
         tracker.close();
 
-        let viewer = token::authenticate(&self.db, &access.service_token).await?;
+        let viewer = gate::authenticate(&self.db, &access.service_token).await?;
         let host = host::Host::new(
             Client {
                 executor: self.executor.clone(),

@@ -69,7 +69,14 @@ pub enum Error {
     Shared(#[from] Arc<Self>),
 }
 
+/// What the database says where a token does not hold; the function `asked_by` raises it.
+const TOKEN_DOES_NOT_HOLD: &str = "CB401";
+
 impl Error {
+    /// What the holder of a token is told that is not known, or not any longer.
+    pub const UNKNOWN_TOKEN: Self =
+        Self::Unauthenticated("this token is unknown, expired or revoked");
+
     /// A value of `argument` that can never be right, and why.
     pub fn bad_input(
         argument: impl Into<Cow<'static, str>>,
@@ -108,7 +115,9 @@ impl Error {
 
 impl From<DbErr> for Error {
     fn from(error: DbErr) -> Self {
-        if is_unavailable(&error) {
+        if sql_state(&error).as_deref() == Some(TOKEN_DOES_NOT_HOLD) {
+            Self::UNKNOWN_TOKEN
+        } else if is_unavailable(&error) {
             Self::Unavailable(error)
         } else {
             Self::Internal(anyhow::Error::new(error))
@@ -155,10 +164,12 @@ fn is_unavailable(error: &DbErr) -> bool {
 /// Whether a transaction lost against another one, so that it may do better by itself: a deadlock, a failure to serialise,
 /// a lock that was not to be had in time.
 pub fn lost_to_another(error: &DbErr) -> bool {
-    let error = sqlx_error(error).and_then(sqlx::Error::as_database_error);
-    error
-        .and_then(sqlx::error::DatabaseError::code)
-        .is_some_and(|code| is_lost_to_another(&code))
+    sql_state(error).is_some_and(|code| is_lost_to_another(&code))
+}
+
+/// The code that Postgres gave an error.
+fn sql_state(error: &DbErr) -> Option<Cow<'_, str>> {
+    sqlx_error(error)?.as_database_error()?.code()
 }
 
 fn is_lost_to_another(sql_state: &str) -> bool {

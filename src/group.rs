@@ -5,7 +5,8 @@
 //! are served together after that. Each is answered after the commit.
 //!
 //! Groups of several kinds may share a [`Desk`], where one is served after the other: a transaction costs hardly more for ten
-//! than for one, so those who wait a moment are served sooner than by many transactions that compete.
+//! than for one, so those who wait a moment are served sooner than by many transactions that compete. A [`Turn`] there is over
+//! when the database has answered; what its answer says is made out while it is the turn of others.
 //!
 //! Nobody suffers for another. What fails is done again for each alone, and so is what would have to wait for a lock that
 //! somebody else keeps: beside those who come next, who need not wait for it.
@@ -20,7 +21,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use futures::future::BoxFuture;
-use tokio::sync::{Semaphore, oneshot};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
 use tokio_util::task::TaskTracker;
 
 use crate::error::{self, Error, Result};
@@ -55,6 +56,20 @@ impl Patience {
     }
 }
 
+/// A turn at a desk: it lasts until this is dropped.
+#[derive(Debug)]
+pub struct Turn {
+    patience: Patience,
+    _permit: Option<OwnedSemaphorePermit>,
+}
+
+impl Turn {
+    /// How long those whose turn it is may wait for a lock.
+    pub const fn patience(&self) -> Patience {
+        self.patience
+    }
+}
+
 /// Where groups are served. Those that are made with clones of the same desk are served in turns.
 #[derive(Clone, Debug)]
 pub struct Desk {
@@ -85,7 +100,7 @@ impl Desk {
 
 /// How requests are done: the answers, in the order of the requests. Does one alone as well as many.
 type Execute<A, T> =
-    dyn Fn(Vec<A>, Patience) -> BoxFuture<'static, Result<Vec<Result<T>>>> + Send + Sync;
+    dyn Fn(Vec<A>, Turn) -> BoxFuture<'static, Result<Vec<Result<T>>>> + Send + Sync;
 
 /// Requests of one kind, and who does them.
 pub struct Group<A, T> {
@@ -115,10 +130,7 @@ where
     T: Send + 'static,
 {
     /// Does requests by `execute`, at a desk.
-    pub fn new<F>(
-        desk: Desk,
-        execute: impl Fn(Vec<A>, Patience) -> F + Send + Sync + 'static,
-    ) -> Self
+    pub fn new<F>(desk: Desk, execute: impl Fn(Vec<A>, Turn) -> F + Send + Sync + 'static) -> Self
     where
         F: Future<Output = Result<Vec<Result<T>>>> + Send + 'static,
     {
@@ -127,7 +139,7 @@ where
             under_way: false,
         };
         let shared = Shared {
-            execute: Box::new(move |asked, patience| Box::pin(execute(asked, patience))),
+            execute: Box::new(move |asked, turn| Box::pin(execute(asked, turn))),
             desk,
             waiting: Mutex::new(waiting),
         };
@@ -176,9 +188,13 @@ where
         let _ended = Ended(&self);
         loop {
             // First the turn, then those who have come by then.
-            let _turn = self.desk.turn.acquire().await;
+            let permit = Arc::clone(&self.desk.turn).acquire_owned().await;
             let Some(requests) = self.next() else { return };
-            self.answer(requests).await;
+            let turn = Turn {
+                patience: Patience::Brief,
+                _permit: permit.ok(),
+            };
+            self.answer(requests, turn).await;
         }
     }
 
@@ -192,12 +208,12 @@ where
             .then(|| waiting.requests.drain(..together).collect())
     }
 
-    async fn answer(self: &Arc<Self>, requests: Vec<Request<A, T>>) {
+    async fn answer(self: &Arc<Self>, requests: Vec<Request<A, T>>, turn: Turn) {
         let asked = requests
             .iter()
             .map(|request| request.asked.clone())
             .collect();
-        match (self.execute)(asked, Patience::Brief).await {
+        match (self.execute)(asked, turn).await {
             Ok(answers) => send(requests, answers),
             // The database is away, for each of them.
             Err(Error::Unavailable(error)) if !error::lost_to_another(&error) => {
@@ -220,7 +236,11 @@ where
     }
 
     async fn answer_alone(self: Arc<Self>, request: Request<A, T>) {
-        let answers = (self.execute)(vec![request.asked.clone()], Patience::Long).await;
+        let turn = Turn {
+            patience: Patience::Long,
+            _permit: None,
+        };
+        let answers = (self.execute)(vec![request.asked.clone()], turn).await;
         send(
             vec![request],
             answers.unwrap_or_else(|error| vec![Err(error)]),

@@ -215,9 +215,6 @@ pub async fn recover_orphans(
         .from_raw_sql(statement)
         .all(txn)
         .await?;
-    let mut retried = Vec::new();
-    for task in &failed {
-        retried.extend(retry::after_failure(txn, task).await?);
-    }
+    let retried = retry::after_failure(txn, &failed).await?;
     Ok(Recovered { failed, retried })
 }

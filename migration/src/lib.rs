@@ -71,6 +71,18 @@ impl MigratorTrait for Migrator {
                 name: "m20261126_000014_no_entry_without_link",
                 sql: include_str!("m20261126_000014_no_entry_without_link.sql"),
             }),
+            Box::new(SqlMigration {
+                name: "m20261126_000015_claim_in_one",
+                sql: include_str!("m20261126_000015_claim_in_one.sql"),
+            }),
+            Box::new(SqlMigration {
+                name: "m20261126_000016_fail_together",
+                sql: include_str!("m20261126_000016_fail_together.sql"),
+            }),
+            Box::new(SqlMigration {
+                name: "m20261126_000017_asked_by",
+                sql: include_str!("m20261126_000017_asked_by.sql"),
+            }),
         ]
     }
 }

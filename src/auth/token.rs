@@ -1,9 +1,8 @@
-//! Bearer tokens: made, hashed, looked up, revoked.
+//! Bearer tokens: made, hashed, listed, revoked.
 //!
 //! A token is a prefix that names its kind and 32 random characters. Only its SHA-256 is stored: with that much
 //! entropy there is nothing to guess, so a slow hash would buy nothing.
 
-use std::collections::HashMap;
 use std::time::Duration;
 
 use entity::api_token::{self, Kind};
@@ -14,13 +13,9 @@ use rand::distr::Alphanumeric;
 use sea_orm::{ConnectionTrait, FromQueryResult, Statement, raw_sql};
 use secrecy::{ExposeSecret, SecretString};
 use sha2::{Digest, Sha256};
-use tokio_util::task::TaskTracker;
-use uuid::Uuid;
 
-use super::{Daemon, Identity, Viewer};
-use crate::db::Pool;
+use super::{Daemon, Identity};
 use crate::error::{Error, Result};
-use crate::group::{Desk, Group};
 use crate::limits;
 
 /// How many random characters a token has: 190 bits.
@@ -36,10 +31,6 @@ const fn prefix(kind: Kind) -> &'static str {
         Kind::Daemon => "cb_daemon_",
     }
 }
-
-/// How many may wait to have their token looked up. When a server was killed, everybody who was connected to it comes back at
-/// the same moment; what they ask is small and quickly answered.
-const MOST_WAITING: usize = 32 * 1024;
 
 /// A token to be made.
 #[derive(Clone, Debug)]
@@ -111,131 +102,6 @@ async fn set_member(
     Ok(())
 }
 
-/// A token's row with what else its viewer is made of.
-#[derive(Debug, FromQueryResult)]
-struct Known {
-    #[sea_orm(nested)]
-    token: api_token::Model,
-    role: Option<Role>,
-    stale: bool,
-}
-
-/// Where tokens are looked up; those that are shown at the same moment, together.
-#[derive(Clone, Debug)]
-pub struct Gate {
-    lookups: Group<Vec<u8>, Viewer>,
-}
-
-impl Gate {
-    /// Looks tokens up in a database.
-    pub fn new(db: &Pool, tracker: &TaskTracker) -> Self {
-        let db = db.clone();
-        let lookups = Group::new(
-            Desk::new(tracker).with_room_for(MOST_WAITING),
-            move |hashes, _patience| {
-                let db = db.clone();
-                async move { find_together(&db, hashes).await }
-            },
-        );
-        Self { lookups }
-    }
-
-    /// Finds out whose token this is.
-    pub async fn authenticate(&self, token: &SecretString) -> Result<Viewer> {
-        self.lookups.ask(hash(token)).await
-    }
-}
-
-/// Finds out whose token this is.
-pub async fn authenticate(db: &impl ConnectionTrait, token: &SecretString) -> Result<Viewer> {
-    let mut found = find_together(db, vec![hash(token)]).await?;
-    found.pop().unwrap_or(Err(UNKNOWN))
-}
-
-/// What the holder of a token that is not known, or not any longer, is told.
-const UNKNOWN: Error = Error::Unauthenticated("this token is unknown, expired or revoked");
-
-/// Finds out whose tokens these are.
-async fn find_together(
-    db: &impl ConnectionTrait,
-    hashes: Vec<Vec<u8>>,
-) -> Result<Vec<Result<Viewer>>> {
-    let asked = hashes.clone();
-    let statement: Statement = raw_sql!(
-        Postgres,
-        r#"select api_token.*, member.role,
-               last_used_at is null or last_used_at < now() - interval '1 minute' as stale
-           from api_token
-           left join member on member.workspace_id = api_token.workspace_id and member.id = api_token.member_id
-           where hash = any({asked}) and revoked_at is null and (expires_at is null or expires_at > now())"#
-    );
-    let known = Known::find_by_statement(statement).all(db).await?;
-    let stale = known.iter().filter(|known| known.stale);
-    let stale: Vec<Uuid> = stale.map(|known| known.token.id.0).collect();
-    if !stale.is_empty() {
-        // Whoever else notes the same meanwhile is not waited for.
-        let statement: Statement = raw_sql!(
-            Postgres,
-            r#"update api_token set last_used_at = now()
-               where id in (
-                   select id from api_token where id = any({stale}) order by id for no key update skip locked)"#
-        );
-        db.execute_raw(statement).await?;
-    }
-    let mut viewers = HashMap::with_capacity(known.len());
-    for known in known {
-        viewers.insert(known.token.hash.clone(), viewer(known)?);
-    }
-    let found = hashes.iter().map(|hash| viewers.get(hash).cloned());
-    Ok(found.map(|viewer| viewer.ok_or(UNKNOWN)).collect())
-}
-
-/// The viewers of those of the tokens that still hold, as they are by now.
-pub async fn holding(db: &impl ConnectionTrait, tokens: &[TokenId]) -> Result<Vec<Viewer>> {
-    let ids: Vec<Uuid> = tokens.iter().map(|id| id.0).collect();
-    let statement: Statement = raw_sql!(
-        Postgres,
-        r#"select api_token.*, member.role, false as stale
-           from api_token
-           left join member on member.workspace_id = api_token.workspace_id and member.id = api_token.member_id
-           where api_token.id = any({ids}) and revoked_at is null and (expires_at is null or expires_at > now())"#
-    );
-    let known = Known::find_by_statement(statement).all(db).await?;
-    known.into_iter().map(viewer).collect()
-}
-
-/// The viewer that a token's row describes.
-fn viewer(known: Known) -> Result<Viewer> {
-    let Known { token, role, .. } = known;
-    // A CHECK ties the columns to the kind.
-    let torn = || {
-        Error::Internal(anyhow::anyhow!(
-            "token {} does not say whom it speaks for",
-            token.id
-        ))
-    };
-    let identity = match token.kind {
-        Kind::Admin => Identity::Admin,
-        Kind::Service => Identity::Service {
-            workspace_id: token.workspace_id.ok_or_else(torn)?,
-        },
-        Kind::Member => Identity::Member {
-            workspace_id: token.workspace_id.ok_or_else(torn)?,
-            member_id: token.member_id.ok_or_else(torn)?,
-            role: role.ok_or_else(torn)?,
-        },
-        Kind::Daemon => Identity::Daemon(Daemon {
-            workspace_id: token.workspace_id.ok_or_else(torn)?,
-            daemon_id: token.daemon_id.clone().ok_or_else(torn)?,
-        }),
-    };
-    Ok(Viewer {
-        token_id: token.id,
-        name: token.name,
-        identity,
-    })
-}
-
 /// A token as the operator sees it.
 #[derive(Debug, FromQueryResult)]
 pub struct Listed {
@@ -285,6 +151,6 @@ pub async fn revoke_named(
 }
 
 /// What is stored of a token.
-fn hash(token: &SecretString) -> Vec<u8> {
+pub(super) fn hash(token: &SecretString) -> Vec<u8> {
     Sha256::digest(token.expose_secret().as_bytes()).to_vec()
 }

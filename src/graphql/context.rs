@@ -6,7 +6,7 @@ use async_graphql::dataloader::DataLoader;
 use super::feed::Shared;
 use super::loader::Loaders;
 use crate::auth::Viewer;
-use crate::auth::token::Gate;
+use crate::auth::gate::Gate;
 use crate::db::{Pool, Write, Writer};
 use crate::error::{Error, Result};
 use crate::event::hub::Hub;

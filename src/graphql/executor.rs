@@ -21,6 +21,7 @@ use self::resume::CursorPlace;
 use super::context::Board;
 use super::feed::follow_alike;
 use super::{Schema, loader, nesting, weight};
+use crate::auth::Viewer;
 use crate::error::{Error, Result};
 
 /// What async-graphql says when a query goes beyond a limit; it gives these errors no code.
@@ -60,6 +61,19 @@ impl Prepared {
     /// What kind of operation it asks for.
     pub const fn kind(&self) -> OperationType {
         self.kind
+    }
+
+    /// Whether nothing is done for it before the database was asked whether the token holds that it is sent with.
+    pub fn asks_whether_token_holds(&self) -> bool {
+        let name = self.request.operation_name.as_deref();
+        operation::asks_whether_token_holds(&self.document, name)
+    }
+
+    /// The same, asked by somebody.
+    #[must_use]
+    pub fn by(self, viewer: Viewer) -> Self {
+        let request = self.request.data(viewer);
+        Self { request, ..self }
     }
 
     /// Lets a subscription continue behind a cursor, if it is one that can.

@@ -1,10 +1,12 @@
 //! Who is served with whom, and what of it is whose.
 
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use futures::future::{join_all, pending, select_all};
 use sea_orm::DbErr;
 use tokio::sync::Semaphore;
+use tokio::time::timeout;
 use tokio_util::task::TaskTracker;
 
 use super::{Desk, Group, MOST_TOGETHER, MOST_WAITING, Patience};
@@ -18,10 +20,10 @@ async fn who_comes_meanwhile_is_served_together_in_the_order_of_coming() {
     let (seen, gate) = (Seen::default(), Arc::new(Semaphore::new(0)));
     let group = Group::new(Desk::new(&TaskTracker::new()), {
         let (seen, gate) = (Arc::clone(&seen), Arc::clone(&gate));
-        move |asked: Vec<usize>, patience| {
+        move |asked: Vec<usize>, turn| {
             let (seen, gate) = (Arc::clone(&seen), Arc::clone(&gate));
             async move {
-                seen.lock().unwrap().push((asked.clone(), patience));
+                seen.lock().unwrap().push((asked.clone(), turn.patience()));
                 gate.acquire().await.unwrap().forget();
                 Ok(asked.into_iter().map(Ok).collect())
             }
@@ -52,7 +54,8 @@ async fn what_fails_together_is_done_again_for_each_alone() {
     let seen = Seen::default();
     let group = Group::new(Desk::new(&TaskTracker::new()), {
         let seen = Arc::clone(&seen);
-        move |asked: Vec<usize>, patience| {
+        move |asked: Vec<usize>, turn| {
+            let patience = turn.patience();
             seen.lock().unwrap().push((asked.clone(), patience));
             async move {
                 if patience == Patience::Brief || asked == [1] {
@@ -81,8 +84,8 @@ async fn a_database_that_is_away_is_asked_once_for_all() {
     let seen = Seen::default();
     let group = Group::<usize, usize>::new(Desk::new(&TaskTracker::new()), {
         let seen = Arc::clone(&seen);
-        move |asked, patience| {
-            seen.lock().unwrap().push((asked, patience));
+        move |asked, turn| {
+            seen.lock().unwrap().push((asked, turn.patience()));
             async { Err(Error::Unavailable(DbErr::Custom("it is away".to_owned()))) }
         }
     });
@@ -114,19 +117,20 @@ async fn groups_at_one_desk_are_served_one_after_the_other() {
     let (begun, go_on) = (Arc::new(Semaphore::new(0)), Arc::new(Semaphore::new(0)));
     let slow = Group::<usize, usize>::new(desk.clone(), {
         let (begun, go_on) = (Arc::clone(&begun), Arc::clone(&go_on));
-        move |asked, _| {
+        move |asked, turn| {
             let (begun, go_on) = (Arc::clone(&begun), Arc::clone(&go_on));
             async move {
                 begun.add_permits(1);
                 go_on.acquire().await.unwrap().forget();
+                drop(turn);
                 Ok(asked.into_iter().map(Ok).collect())
             }
         }
     });
     let other = Group::<usize, usize>::new(desk, {
         let seen = Arc::clone(&seen);
-        move |asked, patience| {
-            seen.lock().unwrap().push((asked.clone(), patience));
+        move |asked, turn| {
+            seen.lock().unwrap().push((asked.clone(), turn.patience()));
             async move { Ok(asked.into_iter().map(Ok).collect()) }
         }
     });
@@ -153,6 +157,32 @@ async fn groups_at_one_desk_are_served_one_after_the_other() {
     let others: Vec<usize> = others.into_iter().map(Result::unwrap).collect();
     assert_eq!(others, [1, 2, 3]);
     assert_eq!(*seen.lock().unwrap(), [(vec![1, 2, 3], Patience::Brief)]);
+}
+
+#[tokio::test]
+async fn a_turn_that_is_over_keeps_nobody_waiting_until_the_answers_are_made_out() {
+    let desk = Desk::new(&TaskTracker::new());
+    let made_out = Arc::new(Semaphore::new(0));
+    let first = Group::<usize, usize>::new(desk.clone(), {
+        let made_out = Arc::clone(&made_out);
+        move |asked, turn| {
+            let made_out = Arc::clone(&made_out);
+            async move {
+                drop(turn);
+                made_out.acquire().await.unwrap().forget();
+                Ok(asked.into_iter().map(Ok).collect())
+            }
+        }
+    });
+    let second = Group::<usize, usize>::new(desk, |asked, _| async move {
+        Ok(asked.into_iter().map(Ok).collect())
+    });
+    let (first, ()) = tokio::join!(first.ask(1), async {
+        let answer = timeout(Duration::from_secs(30), second.ask(2)).await;
+        assert_eq!(answer.expect("it is their turn").unwrap(), 2);
+        made_out.add_permits(1);
+    });
+    assert_eq!(first.unwrap(), 1);
 }
 
 #[tokio::test]

@@ -7,16 +7,17 @@ use std::sync::Arc;
 
 use async_graphql::Request;
 use async_graphql::parser::types::OperationType;
-use axum::body::{Body, to_bytes};
+use axum::body::{Body, Bytes, to_bytes};
 use axum::extract::State;
-use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, Uri, header};
+use axum::http::{HeaderMap, HeaderValue, StatusCode, Uri, header};
 use axum::response::{IntoResponse, Response};
 
 use super::negotiation::{self, MediaType};
 use super::parameters::Parameters;
-use super::response::{refuse, refuse_with, respond};
+use super::response::{is_unauthenticated, refuse, refuse_with, respond};
 use super::{Edge, viewer};
 use crate::error::Error;
+use crate::graphql::Prepared;
 
 /// The most bytes of a request's body: a full batch of messages is smaller.
 const BODY_BYTES: usize = 4 * 1024 * 1024;
@@ -36,18 +37,38 @@ pub(super) async fn post(
     if let Err(refusal) = check_body(media, &headers) {
         return refusal;
     }
-    // Who it is comes first: nobody's body is read otherwise.
-    let viewer = match viewer::requester(&edge, &headers).await {
-        Ok(viewer) => viewer,
-        Err(error) => return refuse(media, error),
-    };
-    match read(&edge, media, body).await {
-        Ok(parameters) => {
-            let request = Request::from(parameters).data(viewer);
-            execute(&edge, media, Method::POST, request).await
-        }
-        Err(refusal) => refusal,
+    match execute_body(&edge, media, &headers, body).await {
+        Ok(response) | Err(response) => response,
     }
+}
+
+/// Executes the request of a body, or refuses it.
+async fn execute_body(
+    edge: &Edge,
+    media: MediaType,
+    headers: &HeaderMap,
+    body: Body,
+) -> Result<Response, Response> {
+    let refuse = |error| refuse(media, error);
+    // Who it is comes first: nobody's body is read otherwise.
+    let token = viewer::needed(viewer::bearer(headers)).map_err(refuse)?;
+    let requester = viewer::requester_or_recalled(edge, &token).await;
+    let mut viewer = requester.map_err(refuse)?;
+    let bytes = read(edge, media, body).await?;
+    let mut prepared = prepare_body(edge, media, &bytes)?;
+    if viewer.is_recalled && prepared.asks_whether_token_holds() {
+        let response = edge.executor.run(prepared.by(viewer.clone())).await;
+        if !is_unauthenticated(&response) {
+            return Ok(respond(media, &response));
+        }
+        // Nothing was done. The token may hold nevertheless, and its member have another role by now.
+        prepared = prepare_body(edge, media, &bytes)?;
+    }
+    if viewer.is_recalled {
+        let authenticated = edge.board.gate.authenticate(&token).await;
+        viewer = authenticated.map_err(refuse)?;
+    }
+    Ok(run(edge, media, prepared.by(viewer)).await)
 }
 
 /// Executes the query of a URL.
@@ -59,23 +80,39 @@ pub(super) async fn get(State(edge): State<Arc<Edge>>, headers: HeaderMap, uri: 
         Ok(viewer) => viewer,
         Err(error) => return refuse(media, error),
     };
-    match Parameters::from_url(&uri) {
-        Ok(parameters) => {
-            let request = Request::from(parameters).data(viewer);
-            execute(&edge, media, Method::GET, request).await
-        }
-        Err(error) => refuse(media, error),
+    let parameters = match Parameters::from_url(&uri) {
+        Ok(parameters) => parameters,
+        Err(error) => return refuse(media, error),
+    };
+    match prepare(&edge, media, parameters.into()) {
+        Ok(prepared) if prepared.kind() == OperationType::Mutation => only_by_post(media),
+        Ok(prepared) => run(&edge, media, prepared.by(viewer)).await,
+        Err(refusal) => refusal,
     }
 }
 
-async fn execute(edge: &Edge, media: MediaType, method: Method, request: Request) -> Response {
-    let prepared = match edge.executor.prepare(request) {
-        Ok(prepared) => prepared,
-        Err(refusal) => return respond(media, &refusal),
-    };
-    if method == Method::GET && prepared.kind() == OperationType::Mutation {
-        return only_by_post(media);
-    }
+/// Reads the request of a body, and its document.
+#[expect(
+    clippy::result_large_err,
+    reason = "the refusal is the answer, once in a request"
+)]
+fn prepare_body(edge: &Edge, media: MediaType, body: &[u8]) -> Result<Prepared, Response> {
+    let parameters = Parameters::from_body(body).map_err(|error| refuse(media, error))?;
+    prepare(edge, media, parameters.into())
+}
+
+/// Reads a request's document.
+#[expect(
+    clippy::result_large_err,
+    reason = "the refusal is the answer, once in a request"
+)]
+fn prepare(edge: &Edge, media: MediaType, request: Request) -> Result<Prepared, Response> {
+    let prepared = edge.executor.prepare(request);
+    prepared.map_err(|refusal| respond(media, &refusal))
+}
+
+/// Executes a query or mutation.
+async fn run(edge: &Edge, media: MediaType, prepared: Prepared) -> Response {
     let mut response = edge.executor.run(prepared).await;
     for error in &mut response.errors {
         if error.message == NOT_HERE {
@@ -86,26 +123,21 @@ async fn execute(edge: &Edge, media: MediaType, method: Method, request: Request
     respond(media, &response)
 }
 
-/// Reads the request of a body; refuses what is none.
-pub(super) async fn read(
-    edge: &Edge,
-    media: MediaType,
-    body: Body,
-) -> Result<Parameters, Response> {
+/// Reads the bytes of a body; refuses too many of them.
+pub(super) async fn read(edge: &Edge, media: MediaType, body: Body) -> Result<Bytes, Response> {
     let reading = to_bytes(body, BODY_BYTES);
-    let bytes = match tokio::time::timeout(edge.bounds.body_timeout, reading).await {
-        Ok(Ok(bytes)) => bytes,
+    match tokio::time::timeout(edge.bounds.body_timeout, reading).await {
+        Ok(Ok(bytes)) => Ok(bytes),
         Ok(Err(_too_large)) => {
             let limit_bytes = BODY_BYTES;
-            return Err(refuse(media, Error::PayloadTooLarge { limit_bytes }));
+            Err(refuse(media, Error::PayloadTooLarge { limit_bytes }))
         }
         // It has no code of the contract: nothing is wrong with it, and a daemon on a slow line is to send it again.
         Err(_elapsed) => {
             let status = StatusCode::REQUEST_TIMEOUT;
-            return Err((status, "the body did not arrive in time\n").into_response());
+            Err((status, "the body did not arrive in time\n").into_response())
         }
-    };
-    Parameters::from_body(&bytes).map_err(|error| refuse(media, error))
+    }
 }
 
 /// Refuses a mutation that a link could bring about.

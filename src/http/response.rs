@@ -63,6 +63,11 @@ fn request_status(response: &async_graphql::Response) -> StatusCode {
     }
 }
 
+/// Whether the token was found not to hold.
+pub(super) fn is_unauthenticated(response: &async_graphql::Response) -> bool {
+    code(response) == Some("UNAUTHENTICATED")
+}
+
 /// The contract's code of the first error.
 fn code(response: &async_graphql::Response) -> Option<&str> {
     let extensions = response.errors.first()?.extensions.as_ref()?;

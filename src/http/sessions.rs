@@ -12,7 +12,7 @@ use entity::id::TokenId;
 use tokio_util::sync::CancellationToken;
 
 use super::quota::Quota;
-use crate::auth::{Identity, Viewer, token};
+use crate::auth::{Identity, Viewer, gate};
 use crate::db::Pool;
 use crate::error::{Error, Result};
 
@@ -116,7 +116,7 @@ impl Sessions {
             return Ok(());
         }
         let ids: Vec<TokenId> = asked.iter().map(|(id, _)| *id).collect();
-        let holding: HashMap<TokenId, Identity> = token::holding(db, &ids)
+        let holding: HashMap<TokenId, Identity> = gate::holding(db, &ids)
             .await?
             .into_iter()
             .map(|viewer| (viewer.token_id, viewer.identity))

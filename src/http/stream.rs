@@ -49,9 +49,13 @@ pub(super) async fn post(
         Ok(viewer) => viewer,
         Err(error) => return refuse(MediaType::Json, error),
     };
-    match graphql::read(&edge, MediaType::Json, body).await {
+    let bytes = match graphql::read(&edge, MediaType::Json, body).await {
+        Ok(bytes) => bytes,
+        Err(refusal) => return refusal,
+    };
+    match Parameters::from_body(&bytes) {
         Ok(parameters) => respond(&edge, &headers, &Method::POST, viewer, parameters),
-        Err(refusal) => refusal,
+        Err(error) => refuse(MediaType::Json, error),
     }
 }
 

@@ -15,12 +15,27 @@ pub(super) async fn requester(edge: &Edge, headers: &HeaderMap) -> Result<Viewer
     Ok(viewer)
 }
 
+/// The same, but that they may be recalled by their token, which need not hold any longer.
+pub(super) async fn requester_or_recalled(edge: &Edge, token: &SecretString) -> Result<Viewer> {
+    let viewer = match edge.board.gate.recall(token) {
+        Some(recalled) => recalled,
+        None => edge.board.gate.authenticate(token).await?,
+    };
+    edge.quota.request(&viewer)?;
+    Ok(viewer)
+}
+
 /// Finds out whose token this is.
 pub(super) async fn authenticate(edge: &Edge, token: Option<SecretString>) -> Result<Viewer> {
-    let token = token.ok_or(Error::Unauthenticated(
-        "a token is needed: Authorization: Bearer …",
-    ))?;
+    let token = needed(token)?;
     edge.board.gate.authenticate(&token).await
+}
+
+/// The token, or a refusal where there is none.
+pub(super) fn needed(token: Option<SecretString>) -> Result<SecretString> {
+    token.ok_or(Error::Unauthenticated(
+        "a token is needed: Authorization: Bearer …",
+    ))
 }
 
 /// The token of the header `Authorization: Bearer …`.

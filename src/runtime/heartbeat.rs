@@ -7,10 +7,11 @@ use serde::Serialize;
 use tokio_util::task::TaskTracker;
 use uuid::Uuid;
 
+use crate::auth::asked_by::AskedBy;
 use crate::auth::{Daemon, Viewer, require_all_found};
 use crate::db::Writer;
 use crate::error::Result;
-use crate::group::{Desk, Group, Patience, places};
+use crate::group::{Desk, Group, Turn, places};
 use crate::limits;
 
 /// A task that a daemon believes it holds.
@@ -35,7 +36,7 @@ pub struct Answer {
 #[derive(Clone, Debug)]
 pub struct Heartbeats {
     writer: Writer,
-    beats: Group<Beat, Vec<runtime::Model>>,
+    beats: Group<AskedBy<Beat>, Vec<runtime::Model>>,
 }
 
 /// A daemon that says which of its runtimes live.
@@ -51,9 +52,9 @@ impl Heartbeats {
         let beating = writer.clone();
         Self {
             writer: writer.clone(),
-            beats: Group::new(Desk::new(tracker), move |asked, patience| {
+            beats: Group::new(Desk::new(tracker), move |asked, turn| {
                 let writer = beating.clone();
-                async move { beat_together(&writer, &asked, patience).await }
+                async move { beat_together(&writer, asked, turn).await }
             }),
         }
     }
@@ -69,8 +70,9 @@ impl Heartbeats {
         let daemon = viewer.require_daemon()?.clone();
         limits::list("input.runtimeIds", &runtimes)?;
         limits::list("input.holding", holding)?;
+        let beat = AskedBy::new(viewer, Beat { daemon, runtimes });
         Ok(Answer {
-            runtimes: self.beats.ask(Beat { daemon, runtimes }).await?,
+            runtimes: self.beats.ask(beat).await?,
             lost: lost(self.writer.db(), viewer, holding).await?,
         })
     }
@@ -108,17 +110,19 @@ struct Beaten {
 /// Records that daemons live. None of the runtimes of one that names a runtime which is not its own.
 async fn beat_together(
     writer: &Writer,
-    asked: &[Beat],
-    patience: Patience,
+    asked: Vec<AskedBy<Beat>>,
+    turn: Turn,
 ) -> Result<Vec<Result<Vec<runtime::Model>>>> {
-    let records = places::numbered(asked, Beat::record)?;
-    let lock_timeout = patience.lock_timeout();
+    let (asked, tokens) = AskedBy::part(asked)?;
+    let records = places::numbered(&asked, Beat::record)?;
+    let lock_timeout = turn.patience().lock_timeout();
     let statement: Statement = raw_sql!(
         Postgres,
-        "select place, came_on_line, (runtime).* from runtime_beat_together({records}, {lock_timeout})"
+        r#"select place, came_on_line, (runtime).*
+           from runtime_beat_together(asked_by({records}, {tokens}), {lock_timeout})"#
     );
     let beaten: Vec<Beaten> = writer
-        .at_once_ringing(statement, |beaten: &Beaten| beaten.came_on_line)
+        .in_turn_ringing(statement, turn, |beaten: &Beaten| beaten.came_on_line)
         .await?;
     let mut runtimes: Vec<Vec<runtime::Model>> = asked.iter().map(|_| Vec::new()).collect();
     for beaten in beaten {

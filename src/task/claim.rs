@@ -145,9 +145,9 @@ pub async fn agents_waiting(
 
 /// A task that was handed out, and the session that it goes on with.
 #[derive(Debug, FromQueryResult)]
-pub(super) struct HandedOut {
+struct HandedOut {
     #[sea_orm(nested)]
-    pub(super) task: task::Model,
+    task: task::Model,
     resume_session_id: Option<String>,
     resume_work_dir: Option<String>,
     resume_runtime_id: Option<RuntimeId>,
@@ -169,7 +169,7 @@ async fn claimed(db: &impl ConnectionTrait, tasks: Vec<HandedOut>) -> Result<Vec
 
 impl HandedOut {
     /// The task with the agent that is to work on it.
-    pub(super) fn with(self, agent: agent::Model) -> Result<Claimed> {
+    fn with(self, agent: agent::Model) -> Result<Claimed> {
         let Self {
             task,
             resume_session_id,

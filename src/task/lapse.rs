@@ -1,8 +1,9 @@
 //! Failing tasks from outside, because time ran out: in bounded batches, retried where the rule allows.
 
-use entity::id::{AgentId, TaskId, WorkspaceId};
+use entity::id::{AgentId, TaskId};
 use entity::task;
 use sea_orm::{DatabaseTransaction, EntityTrait, FromQueryResult, Statement, raw_sql};
+use uuid::Uuid;
 
 use super::{lock, retry};
 use crate::db::Writer;
@@ -22,7 +23,6 @@ struct Lapse {
 #[derive(Debug, FromQueryResult)]
 struct Lapsed {
     id: TaskId,
-    workspace_id: WorkspaceId,
     agent_id: AgentId,
     status: task::Status,
 }
@@ -34,7 +34,7 @@ pub async fn lost(writer: &Writer, settings: &Settings) -> Result<usize> {
     let which = || {
         let statement: Statement = raw_sql!(
             Postgres,
-            "select id, workspace_id, agent_id, status from tasks_of_lost_runtimes(make_interval(secs => {lost_after_secs}), {batch})"
+            "select id, agent_id, status from tasks_of_lost_runtimes(make_interval(secs => {lost_after_secs}), {batch})"
         );
         statement
     };
@@ -58,7 +58,7 @@ pub async fn timed_out(writer: &Writer, settings: &Settings) -> Result<usize> {
     let which = || {
         let statement: Statement = raw_sql!(
             Postgres,
-            r#"select id, workspace_id, agent_id, status from tasks_timed_out(
+            r#"select id, agent_id, status from tasks_timed_out(
                    make_interval(secs => {dispatch_secs}), make_interval(secs => {running_secs}),
                    make_interval(secs => {silent_secs}), {batch})"#
         );
@@ -82,7 +82,7 @@ pub async fn expired(writer: &Writer, settings: &Settings) -> Result<usize> {
     let which = || {
         let statement: Statement = raw_sql!(
             Postgres,
-            "select id, workspace_id, agent_id, status from tasks_expired_in_queue(make_interval(secs => {ttl_secs}), {batch})"
+            "select id, agent_id, status from tasks_expired_in_queue(make_interval(secs => {ttl_secs}), {batch})"
         );
         statement
     };
@@ -110,39 +110,36 @@ async fn fail(writer: &Writer, which: impl Fn() -> Statement, lapse: Lapse) -> R
     let txn = writer.begin().await?;
     lock::agents(&txn, &agents).await?;
     let concerned = Lapsed::find_by_statement(which()).all(&*txn).await?;
-    let mut count = 0;
-    for task in concerned
+    let concerned = concerned
         .iter()
-        .filter(|task| agents.contains(&task.agent_id))
-    {
-        if let Some(failed) = fail_one(&txn, task, lapse).await? {
-            retry::after_failure(&txn, &failed).await?;
-            count += 1;
-        }
-    }
+        .filter(|task| agents.contains(&task.agent_id));
+    let failed = fail_found(&txn, concerned, lapse).await?;
+    retry::after_failure(&txn, &failed).await?;
     txn.commit().await?;
-    Ok(count)
+    Ok(failed.len())
 }
 
-/// Fails a task that is still as it was found; a start may have come in between, and nothing else.
-async fn fail_one(
+/// Fails those of the tasks that are still as they were found; a start may have come in between, and nothing else.
+async fn fail_found(
     txn: &DatabaseTransaction,
-    found: &Lapsed,
+    found: impl Iterator<Item = &Lapsed>,
     lapse: Lapse,
-) -> Result<Option<task::Model>> {
-    let (id, workspace_id) = (found.id, found.workspace_id);
-    let status = sea_orm::ActiveEnum::to_value(&found.status);
+) -> Result<Vec<task::Model>> {
+    let (ids, statuses): (Vec<Uuid>, Vec<String>) = found
+        .map(|task| (task.id.0, sea_orm::ActiveEnum::to_value(&task.status)))
+        .unzip();
     let Lapse { reason, error } = lapse;
     let statement: Statement = raw_sql!(
         Postgres,
-        r#"update agent_task_queue
+        r#"update agent_task_queue as task
            set status = 'failed', completed_at = now(), error = {error}, failure_reason = {reason}
-           where id = {id} and workspace_id = {workspace_id} and by_index('none', status = {status})
-               and by_index('none', status in ('queued', 'dispatched', 'running'))
-           returning *"#
+           from unnest({ids}::uuid[], {statuses}::text[]) as found (id, status)
+           where task.id = any({ids}) and task.id = found.id and by_index('none', task.status = found.status)
+               and by_index('none', task.status in ('queued', 'dispatched', 'running'))
+           returning task.*"#
     );
     Ok(task::Entity::find()
         .from_raw_sql(statement)
-        .one(txn)
+        .all(txn)
         .await?)
 }

@@ -4,10 +4,11 @@ use entity::task;
 use sea_orm::{Statement, raw_sql};
 use serde::Serialize;
 
-use super::shown::{self, Shown};
+use super::shown::{self, Answer, Shown};
+use crate::auth::asked_by::AskedBy;
 use crate::db::Writer;
 use crate::error::{Error, Result};
-use crate::group::{Patience, places};
+use crate::group::{Turn, places};
 use crate::limits;
 
 /// How far a task is.
@@ -61,16 +62,18 @@ impl Progressing {
 /// Notes how far claimed or running tasks are.
 pub(super) async fn report_together(
     writer: &Writer,
-    asked: Vec<Progressing>,
-    patience: Patience,
+    asked: Vec<AskedBy<Progressing>>,
+    turn: Turn,
 ) -> Result<Vec<Result<task::Model>>> {
+    let (asked, tokens) = AskedBy::part(asked)?;
     let records = places::numbered(&asked, Progressing::record)?;
-    let lock_timeout = patience.lock_timeout();
+    let lock_timeout = turn.patience().lock_timeout();
     let statement: Statement = raw_sql!(
         Postgres,
-        "select place, changed, (task).* from task_progress_together({records}, {lock_timeout})"
+        r#"select place, changed, (task).*
+           from task_progress_together(asked_by({records}, {tokens}), {lock_timeout})"#
     );
-    let answers = shown::run(writer, asked.len(), statement).await?;
+    let answers = shown::run(writer, asked.len(), statement, turn, Answer::place).await?;
     let noted = answers.into_iter().map(|answer| {
         let answer = answer?;
         if answer.changed {

@@ -1,42 +1,35 @@
-//! Which failures earn a successor, and the one insert that makes it.
+//! The next try of a task, by itself or by hand. Which failures earn one is a rule of the database's (`task_earns_retry`), and
+//! so is the one insert that makes it.
 
 use entity::id::TaskId;
 use entity::task;
 use sea_orm::{ConnectionTrait, DatabaseTransaction, EntityTrait, Statement, raw_sql};
+use uuid::Uuid;
 
 use super::{find, lock};
 use crate::agent;
 use crate::auth::Viewer;
 use crate::error::{Error, Result};
 
-/// The failures that say nothing of the work itself: the place where it ran was lost, or time ran out.
-const RETRIED_REASONS: [&str; 3] = ["runtime_offline", "runtime_recovery", "timeout"];
-
-/// Whether a failed task is tried again by itself: for a reason that lies outside the work, while tries are left, and
-/// only where a person waits for it at an issue or in a chat.
-fn earns_retry(task: &task::Model) -> bool {
-    let reason_outside = task
-        .failure_reason
-        .as_deref()
-        .is_some_and(|reason| RETRIED_REASONS.contains(&reason));
-    let somebody_waits = task.issue_id.is_some() || task.chat_session_id.is_some();
-    reason_outside
-        && somebody_waits
-        && task.autopilot_run_id.is_none()
-        && task.attempt < task.max_attempts
-}
-
-/// Puts the next try of a task on the board that has just failed in this transaction, if it earns one. Where the issue
-/// and agent already have another task that waits there is none, and the failure stands.
+/// Puts the next tries on the board of tasks that have just failed in this transaction: of those that earn one. Where the
+/// issue and agent already have another task that waits there is none, and the failure stands.
 pub async fn after_failure(
     txn: &DatabaseTransaction,
-    failed: &task::Model,
-) -> Result<Option<task::Model>> {
-    if earns_retry(failed) {
-        insert(txn, failed).await
-    } else {
-        Ok(None)
+    failed: &[task::Model],
+) -> Result<Vec<task::Model>> {
+    if failed.is_empty() {
+        return Ok(Vec::new());
     }
+    let ids: Vec<Uuid> = failed.iter().map(|_| TaskId::generate().0).collect();
+    let failed: Vec<Uuid> = failed.iter().map(|task| task.id.0).collect();
+    let statement: Statement = raw_sql!(
+        Postgres,
+        "select * from task_try_again_if_earned({ids}, {failed})"
+    );
+    Ok(task::Entity::find()
+        .from_raw_sql(statement)
+        .all(txn)
+        .await?)
 }
 
 /// Puts the next try of a task on the board because somebody asks for it: also of one that was cancelled, and beyond the
@@ -74,7 +67,7 @@ pub async fn by_hand(
     if has_active_successor(txn, &task).await? {
         return Err(Error::precondition("the task is being retried"));
     }
-    let retried = insert(txn, &task).await?;
+    let retried = insert(txn, task.id).await?;
     retried.ok_or_else(|| Error::precondition("the agent has another task waiting on this issue"))
 }
 
@@ -91,25 +84,10 @@ async fn has_active_successor(txn: &DatabaseTransaction, task: &task::Model) -> 
     Ok(txn.query_one_raw(statement).await?.is_some())
 }
 
-/// Inserts the next try. It goes on with the session of this one, unless that would poison it too.
-async fn insert(txn: &DatabaseTransaction, parent: &task::Model) -> Result<Option<task::Model>> {
-    let id = TaskId::generate();
-    let (parent_id, workspace_id) = (parent.id, parent.workspace_id);
-    let statement: Statement = raw_sql!(
-        Postgres,
-        r#"insert into agent_task_queue (
-               id, workspace_id, agent_id, runtime_id, issue_id, chat_session_id, autopilot_run_id, status, priority,
-               trigger_comment_id, trigger_summary, context, session_id, work_dir, attempt, max_attempts,
-               parent_task_id, is_leader_task)
-           select {id}, workspace_id, agent_id, runtime_id, issue_id, chat_session_id, autopilot_run_id, 'queued',
-               priority, trigger_comment_id, trigger_summary, context,
-               case when not task_spoils_session(parent) then session_id end,
-               work_dir, attempt + 1, max_attempts, id, is_leader_task
-           from agent_task_queue as parent
-           where id = {parent_id} and workspace_id = {workspace_id}
-           on conflict (issue_id, agent_id) where status in ('queued', 'dispatched') do nothing
-           returning *"#
-    );
+/// Inserts the next try, unless another task is in its way.
+async fn insert(txn: &DatabaseTransaction, parent: TaskId) -> Result<Option<task::Model>> {
+    let (ids, parents) = (vec![TaskId::generate().0], vec![parent.0]);
+    let statement: Statement = raw_sql!(Postgres, "select * from task_try_again({ids}, {parents})");
     Ok(task::Entity::find()
         .from_raw_sql(statement)
         .one(txn)

@@ -1,16 +1,18 @@
 //! The end of tasks as their daemons tell it: complete, fail. Both are idempotent, because an answer can be lost.
 
+use entity::id::TaskId;
 use entity::task;
-use sea_orm::{DatabaseTransaction, EntityTrait, Statement, raw_sql};
+use sea_orm::{DbBackend, FromQueryResult, Statement, raw_sql};
 use serde::Serialize;
 use serde_json::Value;
+use uuid::Uuid;
 
-use super::shown::{self, Shown};
-use super::{Claim, find_of_daemon, lock, retry};
-use crate::auth::Viewer;
-use crate::db::Writer;
+use super::Claim;
+use super::shown::{self, Answer, Shown};
+use crate::auth::asked_by::AskedBy;
+use crate::db::{Writer, columns_of};
 use crate::error::{Error, Result};
-use crate::group::{Patience, places};
+use crate::group::{Turn, places};
 use crate::limits;
 
 /// How a task ended well.
@@ -48,7 +50,7 @@ pub(super) struct Completing {
 
 /// Such a task as the function of the database reads it.
 #[derive(Debug, Serialize)]
-struct Record<'a> {
+struct CompletingRecord<'a> {
     #[serde(flatten)]
     shown: shown::Record<'a>,
     session_id: Option<&'a str>,
@@ -59,13 +61,13 @@ struct Record<'a> {
 }
 
 impl Completing {
-    fn record(&self, place: usize) -> Record<'_> {
+    fn record(&self, place: usize) -> CompletingRecord<'_> {
         let Completion {
             result,
             session_id,
             work_dir,
         } = &self.completion;
-        Record {
+        CompletingRecord {
             shown: self.shown.record(place),
             session_id: session_id.as_deref(),
             work_dir: work_dir.as_deref(),
@@ -86,16 +88,18 @@ impl Completion {
 /// Ends running tasks well. On a task that has ended already it changes nothing and returns it as it is.
 pub(super) async fn complete_together(
     writer: &Writer,
-    asked: Vec<Completing>,
-    patience: Patience,
+    asked: Vec<AskedBy<Completing>>,
+    turn: Turn,
 ) -> Result<Vec<Result<task::Model>>> {
+    let (asked, tokens) = AskedBy::part(asked)?;
     let records = places::numbered(&asked, Completing::record)?;
-    let lock_timeout = patience.lock_timeout();
+    let lock_timeout = turn.patience().lock_timeout();
     let statement: Statement = raw_sql!(
         Postgres,
-        "select place, changed, (task).* from task_complete_together({records}, {lock_timeout})"
+        r#"select place, changed, (task).*
+           from task_complete_together(asked_by({records}, {tokens}), {lock_timeout})"#
     );
-    let answers = shown::run(writer, asked.len(), statement).await?;
+    let answers = shown::run(writer, asked.len(), statement, turn, Answer::place).await?;
     let answers = answers.into_iter().zip(asked);
     let decided = answers.map(|(answer, asked)| {
         let answer = answer?;
@@ -108,6 +112,57 @@ pub(super) async fn complete_together(
     Ok(decided.collect())
 }
 
+/// A task to be ended badly.
+#[derive(Clone, Debug)]
+pub(super) struct Failing {
+    /// By which claim.
+    pub shown: Shown,
+    /// How it ended.
+    pub failure: Failure,
+}
+
+/// Such a task as the function of the database reads it.
+#[derive(Debug, Serialize)]
+struct FailingRecord<'a> {
+    #[serde(flatten)]
+    shown: shown::Record<'a>,
+    error: &'a str,
+    failure_reason: Option<&'a str>,
+    session_id: Option<&'a str>,
+    work_dir: Option<&'a str>,
+    /// What its next try is called, if it earns one.
+    retry_id: Uuid,
+}
+
+impl Failing {
+    fn record(&self, place: usize) -> FailingRecord<'_> {
+        let Failure {
+            error,
+            failure_reason,
+            session_id,
+            work_dir,
+        } = &self.failure;
+        FailingRecord {
+            shown: self.shown.record(place),
+            error,
+            failure_reason: failure_reason.as_deref(),
+            session_id: session_id.as_deref(),
+            work_dir: work_dir.as_deref(),
+            retry_id: TaskId::generate().0,
+        }
+    }
+}
+
+impl Failure {
+    /// Refuses what can never be right.
+    pub(super) fn check(&self) -> Result<()> {
+        limits::text("input.error", Some(&self.error))?;
+        limits::line("input.failureReason", self.failure_reason.as_deref())?;
+        limits::line("input.sessionId", self.session_id.as_deref())?;
+        limits::line("input.workDir", self.work_dir.as_deref())
+    }
+}
+
 /// A task that failed, and its successor if it earned one.
 #[derive(Debug)]
 pub struct Failed {
@@ -117,69 +172,47 @@ pub struct Failed {
     pub retry: Option<task::Model>,
 }
 
-/// Ends a dispatched or running task badly, and retries it where the rule allows, in the same transaction. On a task
-/// that has ended already it changes nothing and returns it as it is.
-pub async fn fail(
-    txn: &DatabaseTransaction,
-    viewer: &Viewer,
-    claim: Claim,
-    failure: Failure,
-) -> Result<Failed> {
-    limits::text("input.error", Some(&failure.error))?;
-    limits::line("input.failureReason", failure.failure_reason.as_deref())?;
-    limits::line("input.sessionId", failure.session_id.as_deref())?;
-    limits::line("input.workDir", failure.work_dir.as_deref())?;
-    let task = lock_for_settlement(txn, viewer, claim).await?;
-
-    let Claim { task_id, token } = claim;
-    let workspace_id = task.workspace_id;
-    let Failure {
-        error,
-        failure_reason,
-        session_id,
-        work_dir,
-    } = failure;
-    let statement: Statement = raw_sql!(
-        Postgres,
-        r#"update agent_task_queue
-           set status = 'failed',
-               completed_at = now(),
-               error = {error},
-               failure_reason = coalesce({failure_reason}, 'agent_error'),
-               session_id = coalesce({session_id}, session_id),
-               work_dir = coalesce({work_dir}, work_dir)
-           where id = {task_id} and workspace_id = {workspace_id}
-               and by_index('none', status in ('dispatched', 'running'))
-               and claim_token is not distinct from {token}
-           returning *"#
-    );
-    if let Some(failed) = task::Entity::find()
-        .from_raw_sql(statement)
-        .one(txn)
-        .await?
-    {
-        let retry = retry::after_failure(txn, &failed).await?;
-        return Ok(Failed {
-            task: failed,
-            retry,
-        });
-    }
-    let task = find_of_daemon(txn, viewer.require_daemon()?, task_id).await?;
-    Ok(Failed {
-        task: unsettled(task, claim)?,
-        retry: None,
-    })
+/// What came of a claim that was to fail.
+#[derive(Debug, FromQueryResult)]
+struct FailedAnswer {
+    #[sea_orm(nested)]
+    answer: Answer,
+    #[sea_orm(nested(prefix = "retry_"))]
+    retry: Option<task::Model>,
 }
 
-/// Finds the daemon's task and locks its agent, whose status the end of the task may change.
-async fn lock_for_settlement(
-    txn: &DatabaseTransaction,
-    viewer: &Viewer,
-    claim: Claim,
-) -> Result<task::Model> {
-    let task = find_of_daemon(txn, viewer.require_daemon()?, claim.task_id).await?;
-    lock::agent(txn, task.agent_id).await?;
-    Ok(task)
+/// Ends dispatched or running tasks badly, and retries those that earn it. On a task that has ended already it changes
+/// nothing and returns it as it is.
+pub(super) async fn fail_together(
+    writer: &Writer,
+    asked: Vec<AskedBy<Failing>>,
+    turn: Turn,
+) -> Result<Vec<Result<Failed>>> {
+    let (asked, tokens) = AskedBy::part(asked)?;
+    let records = places::numbered(&asked, Failing::record)?;
+    let retry = columns_of::<task::Entity>("retry", "retry_");
+    let sql = format!(
+        "select place, changed, (task).*, {retry} from task_fail_together(asked_by($1, $2), $3)"
+    );
+    let values = [
+        records.into(),
+        tokens.into(),
+        turn.patience().lock_timeout().into(),
+    ];
+    let statement = Statement::from_sql_and_values(DbBackend::Postgres, sql, values);
+    let place = |failed: &FailedAnswer| failed.answer.place();
+    let answers = shown::run(writer, asked.len(), statement, turn, place).await?;
+    let answers = answers.into_iter().zip(asked);
+    let decided = answers.map(|(answer, asked)| {
+        let FailedAnswer { answer, retry } = answer?;
+        let task = if answer.changed {
+            answer.task
+        } else {
+            unsettled(answer.task, asked.shown.claim)?
+        };
+        Ok(Failed { task, retry })
+    });
+    Ok(decided.collect())
 }
 
 /// Why nothing was written: a repetition, a lost claim, or a task that was never started.

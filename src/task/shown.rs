@@ -9,7 +9,7 @@ use super::Claim;
 use crate::auth::Daemon;
 use crate::db::Writer;
 use crate::error::{Error, Result};
-use crate::group::places;
+use crate::group::{Turn, places};
 
 /// A claim, and the daemon that shows it.
 #[derive(Clone, Debug)]
@@ -51,17 +51,26 @@ pub(super) struct Answer {
     pub task: task::Model,
 }
 
+impl Answer {
+    /// Whose answer it is.
+    pub(super) fn place(&self) -> i32 {
+        self.place
+    }
+}
+
 /// Runs one of these functions. The answers are in the order of the claims; those that are of no task of their daemon's
 /// are told so.
-pub(super) async fn run(
+pub(super) async fn run<T: FromQueryResult>(
     writer: &Writer,
     shown: usize,
     statement: Statement,
-) -> Result<Vec<Result<Answer>>> {
-    let found: Vec<Answer> = writer.at_once(statement).await?;
+    turn: Turn,
+    place: impl Fn(&T) -> i32,
+) -> Result<Vec<Result<T>>> {
+    let found: Vec<T> = writer.in_turn(statement, turn).await?;
     let mut answers: Vec<_> = (0..shown).map(|_| Err(Error::NotFound("task"))).collect();
     for answer in found {
-        places::put(&mut answers, answer.place, Ok(answer));
+        places::put(&mut answers, place(&answer), Ok(answer));
     }
     Ok(answers)
 }

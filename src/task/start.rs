@@ -4,24 +4,27 @@ use entity::task;
 use sea_orm::{Statement, raw_sql};
 
 use super::shown::{self, Answer, Shown};
+use crate::auth::asked_by::AskedBy;
 use crate::db::Writer;
 use crate::error::{Error, Result};
-use crate::group::{Patience, places};
+use crate::group::{Turn, places};
 
 /// Takes up claimed tasks; the lease has served its purpose then. Repeated with the same token it returns the running
 /// task with its first `started_at`.
 pub(super) async fn start_together(
     writer: &Writer,
-    asked: Vec<Shown>,
-    patience: Patience,
+    asked: Vec<AskedBy<Shown>>,
+    turn: Turn,
 ) -> Result<Vec<Result<task::Model>>> {
+    let (asked, tokens) = AskedBy::part(asked)?;
     let records = places::numbered(&asked, Shown::record)?;
-    let lock_timeout = patience.lock_timeout();
+    let lock_timeout = turn.patience().lock_timeout();
     let statement: Statement = raw_sql!(
         Postgres,
-        "select place, changed, (task).* from task_start_together({records}, {lock_timeout})"
+        r#"select place, changed, (task).*
+           from task_start_together(asked_by({records}, {tokens}), {lock_timeout})"#
     );
-    let answers = shown::run(writer, asked.len(), statement).await?;
+    let answers = shown::run(writer, asked.len(), statement, turn, Answer::place).await?;
     let answers = answers.into_iter().zip(asked);
     Ok(answers
         .map(|(answer, shown)| decide(answer?, &shown))

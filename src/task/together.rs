@@ -1,19 +1,19 @@
-//! The verbs that come in crowds: enqueue, claim, start, report progress, complete. Those of one kind that arrive at the same moment share
-//! a transaction.
+//! The verbs that come in crowds: enqueue, claim, start, report progress, complete, fail. Those of one kind that arrive at the
+//! same moment share a transaction.
 
-use entity::id::AgentId;
-use entity::{agent, task};
+use entity::task;
 use tokio_util::task::TaskTracker;
 
-use super::claim::together::{Claiming, Told, agents_together, claim_together};
+use super::claim::together::{Claiming, Told, claim_together};
 use super::claim::{self, Claimed, Request};
 use super::enqueue::together::{Enqueueing, enqueue_together};
 use super::enqueue::{Enqueued, NewTask, QuickCreate};
 use super::progress::{self, Progress, Progressing};
-use super::settle::{self, Completing, Completion};
+use super::settle::{self, Completing, Completion, Failed, Failing, Failure};
 use super::shown::Shown;
 use super::{Claim, start};
 use crate::auth::Viewer;
+use crate::auth::asked_by::AskedBy;
 use crate::db::Writer;
 use crate::error::Result;
 use crate::group::{Desk, Group};
@@ -24,48 +24,47 @@ use crate::settings::Settings;
 pub struct Together {
     writer: Writer,
     settings: Settings,
-    enqueues: Group<Enqueueing, Option<Enqueued>>,
-    claims: Group<Claiming, Told>,
-    agents: Group<AgentId, agent::Model>,
-    starts: Group<Shown, task::Model>,
-    progress: Group<Progressing, task::Model>,
-    completions: Group<Completing, task::Model>,
+    enqueues: Group<AskedBy<Enqueueing>, Option<Enqueued>>,
+    claims: Group<AskedBy<Claiming>, Told>,
+    starts: Group<AskedBy<Shown>, task::Model>,
+    progress: Group<AskedBy<Progressing>, task::Model>,
+    completions: Group<AskedBy<Completing>, task::Model>,
+    failures: Group<AskedBy<Failing>, Failed>,
 }
 
 impl Together {
     /// Writes through a writer; what has begun is on the tracker.
     pub fn new(writer: &Writer, settings: &Settings, tracker: &TaskTracker) -> Self {
         let (enqueueing, starting) = (writer.clone(), writer.clone());
-        let (progressing, completing) = (writer.clone(), writer.clone());
-        let (claiming, loading, lease) = (writer.clone(), writer.clone(), settings.clone());
+        let (progressing, completing, failing) = (writer.clone(), writer.clone(), writer.clone());
+        let (claiming, lease) = (writer.clone(), settings.clone());
         let desk = Desk::new(tracker);
         Self {
             writer: writer.clone(),
             settings: settings.clone(),
-            enqueues: Group::new(desk.clone(), move |asked, patience| {
+            enqueues: Group::new(desk.clone(), move |asked, turn| {
                 let writer = enqueueing.clone();
-                async move { enqueue_together(&writer, asked, patience).await }
+                async move { enqueue_together(&writer, asked, turn).await }
             }),
-            claims: Group::new(desk.clone(), move |asked, patience| {
+            claims: Group::new(desk.clone(), move |asked, turn| {
                 let (writer, settings) = (claiming.clone(), lease.clone());
-                async move { claim_together(&writer, &settings, asked, patience).await }
+                async move { claim_together(&writer, &settings, asked, turn).await }
             }),
-            // At a desk of its own: what is read does not keep those waiting who write.
-            agents: Group::new(Desk::new(tracker), move |asked, _patience| {
-                let writer = loading.clone();
-                async move { agents_together(&writer, &asked).await }
-            }),
-            starts: Group::new(desk.clone(), move |asked, patience| {
+            starts: Group::new(desk.clone(), move |asked, turn| {
                 let writer = starting.clone();
-                async move { start::start_together(&writer, asked, patience).await }
+                async move { start::start_together(&writer, asked, turn).await }
             }),
-            progress: Group::new(desk.clone(), move |asked, patience| {
+            progress: Group::new(desk.clone(), move |asked, turn| {
                 let writer = progressing.clone();
-                async move { progress::report_together(&writer, asked, patience).await }
+                async move { progress::report_together(&writer, asked, turn).await }
             }),
-            completions: Group::new(desk.clone(), move |asked, patience| {
+            completions: Group::new(desk.clone(), move |asked, turn| {
                 let writer = completing.clone();
-                async move { settle::complete_together(&writer, asked, patience).await }
+                async move { settle::complete_together(&writer, asked, turn).await }
+            }),
+            failures: Group::new(desk, move |asked, turn| {
+                let writer = failing.clone();
+                async move { settle::fail_together(&writer, asked, turn).await }
             }),
         }
     }
@@ -73,7 +72,7 @@ impl Together {
     /// Puts a task on the board, unless the same issue and agent already have one that waits: then that one is the
     /// answer.
     pub async fn enqueue(&self, viewer: &Viewer, new: NewTask) -> Result<Enqueued> {
-        let asked = Enqueueing::check(viewer, new)?;
+        let asked = AskedBy::new(viewer, Enqueueing::check(viewer, new)?);
         loop {
             if let Some(enqueued) = self.enqueues.ask(asked.clone()).await? {
                 return Ok(enqueued);
@@ -95,11 +94,8 @@ impl Together {
                 agent_id: request.agent_id,
                 request_id: request.request_id,
             };
-            match self.claims.ask(asked).await? {
-                Told::Take(handed) => {
-                    let agent = self.agents.ask(handed.task.agent_id).await?;
-                    return Ok(vec![handed.with(agent)?]);
-                }
+            match self.claims.ask(AskedBy::new(viewer, asked)).await? {
+                Told::Take(claimed) => return Ok(vec![*claimed]),
                 Told::Nothing => return Ok(Vec::new()),
                 Told::Ask => {}
             }
@@ -110,7 +106,8 @@ impl Together {
     /// Takes up a claimed task. Repeated with the same token it returns the running task with its first `started_at`.
     pub async fn start(&self, viewer: &Viewer, claim: Claim) -> Result<task::Model> {
         let daemon = viewer.require_daemon()?.clone();
-        self.starts.ask(Shown { daemon, claim }).await
+        let asked = AskedBy::new(viewer, Shown { daemon, claim });
+        self.starts.ask(asked).await
     }
 
     /// Notes how far a task is that the claim holds.
@@ -123,7 +120,8 @@ impl Together {
         progress.check()?;
         let daemon = viewer.require_daemon()?.clone();
         let shown = Shown { daemon, claim };
-        self.progress.ask(Progressing { shown, progress }).await
+        let asked = AskedBy::new(viewer, Progressing { shown, progress });
+        self.progress.ask(asked).await
     }
 
     /// Ends a running task well. On a task that has ended already it changes nothing and returns it as it is.
@@ -136,7 +134,17 @@ impl Together {
         completion.check()?;
         let daemon = viewer.require_daemon()?.clone();
         let shown = Shown { daemon, claim };
-        let asked = Completing { shown, completion };
+        let asked = AskedBy::new(viewer, Completing { shown, completion });
         self.completions.ask(asked).await
+    }
+
+    /// Ends a dispatched or running task badly, and retries it where the rule allows, in the same transaction. On a task
+    /// that has ended already it changes nothing and returns it as it is.
+    pub async fn fail(&self, viewer: &Viewer, claim: Claim, failure: Failure) -> Result<Failed> {
+        failure.check()?;
+        let daemon = viewer.require_daemon()?.clone();
+        let shown = Shown { daemon, claim };
+        let asked = AskedBy::new(viewer, Failing { shown, failure });
+        self.failures.ask(asked).await
     }
 }

@@ -1,6 +1,7 @@
 //! Whose token it is, and what it may do.
 
 mod permission;
+mod recall;
 mod scene;
 mod socket;
 

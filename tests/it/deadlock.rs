@@ -120,27 +120,27 @@ async fn plain_sql_that_does_not_costs_one_of_the_two_who_met_a_repetition() {
     // by then, and waits for the task.
     let log = app.database.hold_event_log().await;
     let update = format!(
-        "update agent_task_queue set status = 'cancelled', completed_at = now() where issue_id = '{issue}'"
+        "update agent_task_queue set status = 'failed', completed_at = now() where issue_id = '{issue}'"
     );
-    let (updated, failed) = tokio::join!(app.database.pool.execute_unprepared(&update), async {
+    let (updated, cancelled) = tokio::join!(app.database.pool.execute_unprepared(&update), async {
         app.database.until_waiting(1).await;
-        let failure = claim.with(json!({"error": "it broke"}));
-        let (failed, ()) = tokio::join!(world.daemon.mutate("failTask", failure), async {
+        let cancel = json!({"taskId": claim.task_id.0});
+        let (cancelled, ()) = tokio::join!(world.host.mutate("cancelTask", cancel), async {
             app.database.until_waiting(2).await;
             log.commit().await;
         });
-        failed
+        cancelled
     });
 
-    let ended = match (updated, failed) {
+    let ended = match (updated, cancelled) {
         (Ok(_), Err(refused)) => {
             assert_eq!(refused.code, "UNAVAILABLE");
-            "CANCELLED"
+            "FAILED"
         }
         (Err(error), Ok(task)) => {
             assert!(error.to_string().contains("deadlock detected"), "{error}");
-            assert_eq!(task["task"]["status"], "FAILED");
-            "FAILED"
+            assert_eq!(task["status"], "CANCELLED");
+            "CANCELLED"
         }
         other => panic!("one of the two is let go: {other:?}"),
     };

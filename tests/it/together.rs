@@ -1,6 +1,7 @@
 //! Requests of one kind that arrive at the same moment share a transaction, and nothing else: nobody waits for what another
 //! waits for, or is told of a fault that is another's.
 
+mod failing;
 mod in_turn;
 
 use std::collections::HashSet;

@@ -12,7 +12,7 @@ use axum::response::Response;
 use axum::routing::get;
 use axum::serve::ListenerExt;
 use callboard::app::Config;
-use callboard::auth::token::{self, Gate};
+use callboard::auth::gate::{self, Gate};
 use callboard::db::{self, Pool, Writer};
 use callboard::doorbell::Doorbell;
 use callboard::event::hub::Hub;
@@ -86,7 +86,7 @@ async fn open(
                     let header = payload.get("authorization").and_then(Value::as_str);
                     let token = header.and_then(|header| header.strip_prefix("Bearer "));
                     let token = token.ok_or("a token is needed")?;
-                    let viewer = token::authenticate(&edge.db, &SecretString::from(token)).await?;
+                    let viewer = gate::authenticate(&edge.db, &SecretString::from(token)).await?;
                     let mut data = Data::default();
                     data.insert(viewer);
                     Ok(data)

@@ -14,6 +14,35 @@ pub(super) fn kind(document: &ExecutableDocument, name: Option<&str>) -> Operati
     find(document, name).map_or(OperationType::Query, |operation| operation.ty)
 }
 
+/// The mutations that are one statement, which asks whether the token holds that they are sent with: what they do is
+/// [`AskedBy`](crate::auth::asked_by::AskedBy) a viewer.
+const ASK_WHETHER_TOKEN_HOLDS: [&str; 8] = [
+    "heartbeat",
+    "enqueueTask",
+    "enqueueQuickCreate",
+    "claimTask",
+    "startTask",
+    "reportTaskProgress",
+    "completeTask",
+    "failTask",
+];
+
+/// Whether the operation that is meant is one of these, and nothing besides.
+pub(super) fn asks_whether_token_holds(document: &ExecutableDocument, name: Option<&str>) -> bool {
+    let Some(operation) = find(document, name) else {
+        return false;
+    };
+    let (mut roots, selected) = (Vec::new(), &operation.selection_set.node);
+    let unconditional = collect(document, selected, &mut roots, MAX_NESTING);
+    let is_mutation = operation.ty == OperationType::Mutation;
+    match roots.as_slice() {
+        [root] if is_mutation && unconditional => {
+            ASK_WHETHER_TOKEN_HOLDS.contains(&root.node.name.node.as_str())
+        }
+        _ => false,
+    }
+}
+
 /// Refuses an operation that lacks a variable which it needs: while it is executed, that would be an error of a field.
 pub(super) fn check_variables(
     document: &ExecutableDocument,
@@ -200,6 +229,38 @@ mod tests {
             let refusal = refusal(document).unwrap_or_default();
             assert!(refusal.contains(says), "{document}: {refusal}");
         }
+    }
+
+    #[test]
+    fn a_token_is_asked_about_by_a_mutation_that_is_one_statement_alone() {
+        for (document, expected) in [
+            ("mutation { startTask { id } }", true),
+            ("mutation { s: startTask { id } }", true),
+            (
+                "mutation M { ...F } fragment F on M { ... { startTask } }",
+                true,
+            ),
+            ("mutation { startTask @skip(if: true) }", false),
+            ("mutation { ... @include(if: false) { startTask } }", false),
+            ("mutation { startTask completeTask }", false),
+            ("mutation { a: startTask b: startTask }", false),
+            ("mutation { startTask __typename }", false),
+            ("mutation { cancelTask }", false),
+            ("mutation { __typename }", false),
+            ("mutation { ...Missing }", false),
+            ("{ startTask }", false),
+            ("mutation A { startTask } mutation B { cancelTask }", false),
+        ] {
+            let parsed = parse_query(document).unwrap();
+            assert_eq!(
+                asks_whether_token_holds(&parsed, None),
+                expected,
+                "{document}"
+            );
+        }
+        let two = parse_query("mutation A { startTask } mutation B { cancelTask }").unwrap();
+        assert!(asks_whether_token_holds(&two, Some("A")));
+        assert!(!asks_whether_token_holds(&two, Some("B")));
     }
 
     #[test]

@@ -11,7 +11,7 @@ use super::super::issue::TaskSession;
 use super::Task;
 use crate::error::Error;
 use crate::task::claim::{Claimed, Request};
-use crate::task::settle::{self, Completion, Failure};
+use crate::task::settle::{Completion, Failure};
 use crate::task::{Claim, session};
 
 /// What a daemon asks for.
@@ -305,7 +305,6 @@ impl DaemonMutation {
         ctx: &Context<'_>,
         #[graphql(desc = "How it ended.")] input: FailTaskInput,
     ) -> Result<FailTaskPayload> {
-        let txn = context::write(ctx).await?;
         let claim = Claim {
             task_id: input.task_id,
             token: input.claim_token,
@@ -316,8 +315,8 @@ impl DaemonMutation {
             session_id: text(input.session_id),
             work_dir: text(input.work_dir),
         };
-        let failed = settle::fail(&txn, context::viewer(ctx)?, claim, failure).await?;
-        txn.commit().await?;
+        let tasks = &context::board(ctx)?.tasks;
+        let failed = tasks.fail(context::viewer(ctx)?, claim, failure).await?;
         Ok(FailTaskPayload {
             task: Task::from(failed.task),
             retry: failed.retry.map(Task::from),

@@ -2,15 +2,16 @@
 
 use entity::agent;
 use entity::id::{AgentId, ClaimRequestId, RuntimeId};
-use sea_orm::{FromQueryResult, Statement, raw_sql};
+use sea_orm::{DbBackend, FromQueryResult, Statement};
 use serde::Serialize;
 use uuid::Uuid;
 
-use super::{HandedOut, agents};
+use super::{Claimed, HandedOut};
 use crate::auth::Daemon;
-use crate::db::Writer;
+use crate::auth::asked_by::AskedBy;
+use crate::db::{Writer, columns_of};
 use crate::error::{Error, Result};
-use crate::group::{Patience, places};
+use crate::group::{Turn, places};
 use crate::settings::Settings;
 
 /// A task of one runtime that a daemon asks for.
@@ -53,7 +54,7 @@ impl Claiming {
 #[derive(Debug)]
 pub(in super::super) enum Told {
     /// This is yours.
-    Take(Box<HandedOut>),
+    Take(Box<Claimed>),
     /// There is nothing to do.
     Nothing,
     /// Ask again, alone: something has to be taken back first, or somebody else was faster.
@@ -67,46 +68,45 @@ struct Answered {
     answer: String,
     #[sea_orm(nested)]
     handed: Option<HandedOut>,
+    #[sea_orm(nested(prefix = "worker_"))]
+    worker: Option<agent::Model>,
 }
 
 /// Hands one task to each, as [`claim`](super::claim) does.
 pub(in super::super) async fn claim_together(
     writer: &Writer,
     settings: &Settings,
-    asked: Vec<Claiming>,
-    patience: Patience,
+    asked: Vec<AskedBy<Claiming>>,
+    turn: Turn,
 ) -> Result<Vec<Result<Told>>> {
+    let (asked, tokens) = AskedBy::part(asked)?;
     let records = places::numbered(&asked, Claiming::record)?;
-    let (lock_timeout, lease_secs) = (patience.lock_timeout(), settings.claim_lease.as_secs_f64());
-    let statement: Statement = raw_sql!(
-        Postgres,
-        r#"select place, answer, (task).*, resume.session_id as resume_session_id,
-               resume.work_dir as resume_work_dir, resume.runtime_id as resume_runtime_id
-           from task_claim_together({records}, make_interval(secs => {lease_secs}), {lock_timeout}) as claim
-           left join lateral task_session_to_resume(claim.task) as resume on (claim.task).id is not null"#
+    let (lock_timeout, lease_secs) = (
+        turn.patience().lock_timeout(),
+        settings.claim_lease.as_secs_f64(),
     );
+    let worker = columns_of::<agent::Entity>("claim.agent", "worker_");
+    let sql = format!(
+        "select place, answer, (task).*, {worker}, resume.session_id as resume_session_id,
+             resume.work_dir as resume_work_dir, resume.runtime_id as resume_runtime_id
+         from task_claim_together(asked_by($1, $2), make_interval(secs => $3), $4) as claim
+         left join lateral task_session_to_resume(claim.task) as resume on (claim.task).id is not null"
+    );
+    let values = [
+        records.into(),
+        tokens.into(),
+        lease_secs.into(),
+        lock_timeout.into(),
+    ];
+    let statement = Statement::from_sql_and_values(DbBackend::Postgres, sql, values);
     let mut told: Vec<Result<Told>> = asked.iter().map(|_| Ok(Told::Nothing)).collect();
-    for answer in writer.at_once::<Answered>(statement).await? {
-        let told_now = match (&*answer.answer, answer.handed) {
-            ("take", Some(handed)) => Ok(Told::Take(Box::new(handed))),
-            ("unknown", _) => Err(Error::NotFound("runtime")),
+    for answer in writer.in_turn::<Answered>(statement, turn).await? {
+        let told_now = match (&*answer.answer, answer.handed, answer.worker) {
+            ("take", Some(handed), Some(worker)) => Ok(Told::Take(Box::new(handed.with(worker)?))),
+            ("unknown", ..) => Err(Error::NotFound("runtime")),
             _ => Ok(Told::Ask),
         };
         places::put(&mut told, answer.place, told_now);
     }
     Ok(told)
-}
-
-/// The agents of tasks that were handed out, as they are by then.
-pub(in super::super) async fn agents_together(
-    writer: &Writer,
-    asked: &[AgentId],
-) -> Result<Vec<Result<agent::Model>>> {
-    let agents = agents(writer.db(), asked).await?;
-    let found = asked
-        .iter()
-        .map(|id| agents.iter().find(|agent| agent.id == *id));
-    Ok(found
-        .map(|agent| agent.cloned().ok_or(Error::NotFound("agent")))
-        .collect())
 }

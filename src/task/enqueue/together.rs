@@ -4,14 +4,15 @@ use entity::id::{MemberId, TaskId, WorkspaceId};
 use entity::task;
 use sea_orm::{DatabaseTransaction, FromQueryResult, Statement, raw_sql};
 use serde::Serialize;
-use serde_json::Value;
+use serde_json::{Value, json};
 use uuid::Uuid;
 
 use super::{Enqueued, NewTask};
 use crate::auth::Viewer;
+use crate::auth::asked_by::AskedBy;
 use crate::db::Writer;
 use crate::error::{Error, Result};
-use crate::group::{Patience, places};
+use crate::group::{Patience, Turn, places};
 
 /// A task to be put on the board, and who asks for it.
 #[derive(Clone, Debug)]
@@ -98,10 +99,12 @@ struct Put {
 /// Puts tasks on the board, and rings for them. None: the one that was in the way has ended meanwhile, and there is room.
 pub(in super::super) async fn enqueue_together(
     writer: &Writer,
-    asked: Vec<Enqueueing>,
-    patience: Patience,
+    asked: Vec<AskedBy<Enqueueing>>,
+    turn: Turn,
 ) -> Result<Vec<Result<Option<Enqueued>>>> {
-    let put = writer.at_once(statement(&asked, patience)?).await?;
+    let (asked, tokens) = AskedBy::part(asked)?;
+    let statement = statement(&asked, &tokens, turn.patience())?;
+    let put = writer.in_turn(statement, turn).await?;
     Ok(answers(asked.len(), put))
 }
 
@@ -112,7 +115,7 @@ pub(super) async fn enqueue_within(
 ) -> Result<Enqueued> {
     let asked = [asked];
     loop {
-        let statement = statement(&asked, Patience::Long)?;
+        let statement = statement(&asked, &json!([]), Patience::Long)?;
         let put = Put::find_by_statement(statement).all(txn).await?;
         for answer in answers(asked.len(), put) {
             if let Some(enqueued) = answer? {
@@ -122,12 +125,13 @@ pub(super) async fn enqueue_within(
     }
 }
 
-fn statement(asked: &[Enqueueing], patience: Patience) -> Result<Statement> {
+fn statement(asked: &[Enqueueing], tokens: &Value, patience: Patience) -> Result<Statement> {
     let records = places::numbered(asked, Enqueueing::record)?;
-    let lock_timeout = patience.lock_timeout();
+    let (tokens, lock_timeout) = (tokens.clone(), patience.lock_timeout());
     Ok(raw_sql!(
         Postgres,
-        "select place, archived, inserted, (task).* from task_enqueue_together({records}, {lock_timeout})"
+        r#"select place, archived, inserted, (task).*
+           from task_enqueue_together(asked_by({records}, {tokens}), {lock_timeout})"#
     ))
 }
 
