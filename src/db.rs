@@ -12,8 +12,8 @@ use std::str::FromStr;
 use std::time::Duration;
 
 use sea_orm::{
-    ConnectionTrait, DatabaseConnection, DatabaseTransaction, EntityTrait, FromQueryResult,
-    IdenStatic, Iterable, SqlxPostgresConnector, Statement,
+    ConnectionTrait, DatabaseConnection, DatabaseTransaction, DbErr, EntityTrait, FromQueryResult,
+    IdenStatic, Iterable, QueryResult, SqlxPostgresConnector, Statement,
 };
 use secrecy::{ExposeSecret, SecretString};
 use sqlx::Connection;
@@ -152,27 +152,33 @@ impl Writer {
         statement: Statement,
         turn: Turn,
     ) -> Result<Vec<T>> {
-        let rows = self.db.query_all_raw(statement).await;
-        drop(turn);
-        let rows = rows?;
+        let rows = self.rows_of_turn(statement, turn).await?;
         self.ring_if(!rows.is_empty());
         // Whose turn it is now would otherwise wait for this thread while it reads what is here already.
         tokio::task::yield_now().await;
-        let rows = rows.iter().map(|row| T::from_query_result(row, ""));
-        Ok(rows.collect::<Result<_, _>>()?)
+        Ok(read(&rows)?)
     }
 
-    /// The same, but that only some of what it returns is worth ringing for.
+    /// The same, but that it rings only where some of what it returns is worth it.
     pub async fn in_turn_ringing<T: FromQueryResult>(
         &self,
         statement: Statement,
         turn: Turn,
         is_to_be_told: impl Fn(&T) -> bool,
     ) -> Result<Vec<T>> {
-        let rows = T::find_by_statement(statement).all(&self.db).await?;
-        drop(turn);
+        let rows = read(&self.rows_of_turn(statement, turn).await?)?;
         self.ring_if(rows.iter().any(is_to_be_told));
         Ok(rows)
+    }
+
+    /// What the database answers in a turn.
+    async fn rows_of_turn(
+        &self,
+        statement: Statement,
+        turn: Turn,
+    ) -> Result<Vec<QueryResult>, DbErr> {
+        let _turn = turn;
+        self.db.query_all_raw(statement).await
     }
 
     fn ring_if(&self, is_to_be_told: bool) {
@@ -180,6 +186,13 @@ impl Writer {
             self.doorbell.ring();
         }
     }
+}
+
+/// Reads rows.
+fn read<T: FromQueryResult>(rows: &[QueryResult]) -> Result<Vec<T>, DbErr> {
+    rows.iter()
+        .map(|row| T::from_query_result(row, ""))
+        .collect()
 }
 
 /// A transaction that rings the doorbell when it commits. Dropped without a commit, it changes nothing.

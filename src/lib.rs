@@ -76,8 +76,8 @@
 //! 12. **There are no globals.** Two servers run in one process; the tests do that.
 //! 13. **A secret is redacted from the moment it is read.** Claim tokens, custom environments and MCP configurations never
 //!     reach events, logs or task reads.
-//! 14. **A token that does not hold does nothing,** from the moment that is committed; and what is open on behalf of it ends
-//!     within a second: sockets and event streams, however idle.
+//! 14. **A token that has ended is refused,** whatever is asked for after that is committed; and what is open on behalf of it
+//!     ends within a second: sockets and event streams, however idle.
 //!
 //! # A task from enqueue to completion
 //!
@@ -85,8 +85,8 @@
 //! ([`auth::gate`]); `graphql/executor.rs` reads the document, if it has not seen it before;
 //! `graphql/task/host.rs` asks [`task::together`], which checks the input. If no enqueue, claim, start, report or end of a
 //! task is under way it begins at once, or else, when it is the turn of enqueues, with all that have arrived by then: in one
-//! statement `asked_by` sees whether the tokens of those hold who were recalled, and `task_enqueue_together` finds each agent,
-//! if the viewer may see it, and inserts the rows. The table's trigger opens the event log for the transaction, which takes a
+//! statement `asked_by` sees whether the tokens of all of them hold, and `task_enqueue_together` finds each agent, if the viewer
+//! may see it, and inserts the rows. The table's trigger opens the event log for the transaction, which takes a
 //! shared advisory lock keyed by the last position drawn, and writes a `queued` event for each at the next positions. The commit
 //! makes all visible at once; then each is answered, and the [`doorbell`] is rung.
 //!

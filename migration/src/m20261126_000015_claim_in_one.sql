@@ -179,6 +179,8 @@ begin
             select task from agent_task_queue as task
             where task.claim_request_id = asked.request_id and task.runtime_id = asked.runtime_id
                 and by_index('claim_request', task.status in ('dispatched', 'running'))
+                -- Without a token it was claimed anew, by plain SQL that knows of no requests.
+                and task.claim_token is not null
                 and (task.status = 'running' or task.claim_expires_at >= now())
             offset 0
         ) as held);
@@ -310,6 +312,10 @@ begin
     return query
         select claimed.place, 'take', claimed.task, worker.agent
         from unnest(p_claimed) as claimed
-        cross join lateral (select agent from agent where agent.id = (claimed.task).agent_id offset 0) as worker;
+        cross join lateral (
+            select agent from agent
+            where agent.id = (claimed.task).agent_id and agent.workspace_id = (claimed.task).workspace_id
+            offset 0
+        ) as worker;
 end
 $$;

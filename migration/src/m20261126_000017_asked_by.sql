@@ -14,7 +14,9 @@ begin
         select from jsonb_to_recordset(p_tokens) as shown (id uuid, role text)
         where not exists (
             select from api_token as token
-            left join member on member.workspace_id = token.workspace_id and member.id = token.member_id
+            left join lateral (
+                select role from member where workspace_id = token.workspace_id and id = token.member_id offset 0
+            ) as member on true
             where token.id = shown.id and token.revoked_at is null
                 and (token.expires_at is null or token.expires_at > now())
                 and member.role is not distinct from shown.role

@@ -1,4 +1,4 @@
-//! What is asked for by the token of somebody who was recalled: the statement that does it sees whether the token still holds.
+//! What is asked for by somebody with a token, where the statement that does it sees whether the token still holds.
 
 use std::collections::HashSet;
 
@@ -13,11 +13,11 @@ use crate::error::{Error, Result};
 /// What is asked for, and the token that has to hold for it to be done.
 #[derive(Clone, Debug)]
 pub struct AskedBy<A> {
-    token: Option<Shown>,
+    token: Shown,
     asked: A,
 }
 
-/// A token that was recalled, as the function `asked_by` of the database reads it.
+/// A token as the function `asked_by` of the database reads it.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize)]
 struct Shown {
     id: Uuid,
@@ -31,18 +31,17 @@ impl<A> AskedBy<A> {
             Identity::Member { role, .. } => Some(role.to_value()),
             Identity::Admin | Identity::Service { .. } | Identity::Daemon(_) => None,
         };
-        let token = viewer.is_recalled.then_some(Shown {
+        let token = Shown {
             id: viewer.token_id.0,
             role,
-        });
+        };
         Self { token, asked }
     }
 
     /// What several ask for, and apart from it the tokens, for `asked_by`.
     pub fn part(all: Vec<Self>) -> Result<(Vec<A>, Value)> {
-        let (tokens, asked): (Vec<_>, Vec<A>) =
+        let (tokens, asked): (HashSet<Shown>, Vec<A>) =
             all.into_iter().map(|one| (one.token, one.asked)).unzip();
-        let tokens: HashSet<Shown> = tokens.into_iter().flatten().collect();
         let tokens = serde_json::to_value(tokens).map_err(|error| Error::Internal(error.into()))?;
         Ok((asked, tokens))
     }

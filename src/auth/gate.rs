@@ -1,7 +1,7 @@
 //! Finding out whose token it is, and remembering it.
 //!
 //! Whose a token is does not change, so that a server which was shown it a moment ago need not ask. Whether it still holds
-//! must be asked every time; but what is done in a single statement asks that itself ([`AskedBy`](super::asked_by::AskedBy)),
+//! must be asked every time; but what begins with the statement that does it asks that there ([`AskedBy`](super::asked_by::AskedBy)),
 //! and so takes one round trip instead of two.
 
 use std::collections::HashMap;
@@ -54,9 +54,12 @@ impl Gate {
         let db = db.clone();
         let lookups = Group::new(
             Desk::new(tracker).with_room_for(MOST_WAITING),
-            move |hashes, _turn| {
+            move |hashes, turn| {
                 let db = db.clone();
-                async move { find_together(&db, hashes).await }
+                async move {
+                    let _turn = turn;
+                    find_together(&db, hashes).await
+                }
             },
         );
         Self {

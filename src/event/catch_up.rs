@@ -64,9 +64,10 @@ impl CatchUp {
     pub(super) fn new(db: Pool, tracker: TaskTracker) -> Self {
         let looking = db.clone();
         let desk = Desk::new(&tracker).with_room_for(MOST_LOOKING);
-        let looks = Group::new(desk, move |asked, _patience| {
+        let looks = Group::new(desk, move |asked, turn| {
             let db = looking.clone();
             async move {
+                let _turn = turn;
                 let extent = Extent::find(&db).await?;
                 Ok(asked.into_iter().map(|()| Ok(extent)).collect())
             }

@@ -50,7 +50,7 @@ async fn execute_body(
     body: Body,
 ) -> Result<Response, Response> {
     let refuse = |error| refuse(media, error);
-    // Who it is comes first: nobody's body is read otherwise.
+    // Who it is, or was a moment ago, comes first: nobody's body is read otherwise.
     let token = viewer::needed(viewer::bearer(headers)).map_err(refuse)?;
     let requester = viewer::requester_or_recalled(edge, &token).await;
     let mut viewer = requester.map_err(refuse)?;

@@ -133,6 +133,33 @@ async fn a_request_that_is_in_a_crowd_twice_is_one_claim() {
 }
 
 #[tokio::test]
+async fn what_plain_sql_has_claimed_anew_is_no_longer_the_claim_that_it_was() {
+    let app = TestApp::start().await;
+    let world = World::new(&app).await;
+    let agent = world.agent(100).await;
+    put_work(&world, agent).await;
+    let request = json!({"runtimeId": world.runtime_id.0, "requestId": Uuid::new_v4()});
+    let claim = async || {
+        Claim::of(
+            &world
+                .daemon
+                .mutate("claimTask", request.clone())
+                .await
+                .unwrap(),
+        )
+    };
+    let first = claim().await;
+    assert_eq!(claim().await, first);
+    // The document's requeue, claim and start know of no requests, and leave theirs where it is.
+    let anew = format!(
+        "update agent_task_queue set status = 'running', claim_token = null, claim_expires_at = null where id = '{}'",
+        first.task_id
+    );
+    app.database.execute(&anew).await;
+    assert_ne!(claim().await.task_id, first.task_id);
+}
+
+#[tokio::test]
 async fn who_asks_together_is_given_what_they_would_be_given_one_after_the_other() {
     let app = TestApp::start().await;
     let world = World::new(&app).await;

@@ -14,7 +14,7 @@ pub(super) fn kind(document: &ExecutableDocument, name: Option<&str>) -> Operati
     find(document, name).map_or(OperationType::Query, |operation| operation.ty)
 }
 
-/// The mutations that are one statement, which asks whether the token holds that they are sent with: what they do is
+/// The mutations that begin with a statement which asks whether the token holds that they are sent with: what they do is
 /// [`AskedBy`](crate::auth::asked_by::AskedBy) a viewer.
 const ASK_WHETHER_TOKEN_HOLDS: [&str; 8] = [
     "heartbeat",

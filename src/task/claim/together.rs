@@ -102,7 +102,10 @@ pub(in super::super) async fn claim_together(
     let mut told: Vec<Result<Told>> = asked.iter().map(|_| Ok(Told::Nothing)).collect();
     for answer in writer.in_turn::<Answered>(statement, turn).await? {
         let told_now = match (&*answer.answer, answer.handed, answer.worker) {
-            ("take", Some(handed), Some(worker)) => Ok(Told::Take(Box::new(handed.with(worker)?))),
+            ("take", Some(handed), Some(worker)) => {
+                let claimed = handed.with(worker);
+                claimed.map(|claimed| Told::Take(Box::new(claimed)))
+            }
             ("unknown", ..) => Err(Error::NotFound("runtime")),
             _ => Ok(Told::Ask),
         };
