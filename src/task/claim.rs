@@ -8,12 +8,12 @@ pub(super) mod together;
 
 use entity::id::{AgentId, ClaimRequestId, ClaimToken, RuntimeId};
 use entity::{agent, task};
-use sea_orm::{ConnectionTrait, FromQueryResult, Statement, raw_sql};
+use sea_orm::{ConnectionTrait, DbBackend, FromQueryResult, Statement, raw_sql};
 use uuid::Uuid;
 
 use super::session;
 use crate::auth::{Daemon, Viewer, require_all_found};
-use crate::db::Writer;
+use crate::db::{Writer, columns_of};
 use crate::error::{Error, Result};
 use crate::limits;
 use crate::settings::Settings;
@@ -68,14 +68,24 @@ pub async fn claim(
     let runtimes: Vec<Uuid> = runtimes.iter().map(|runtime| runtime.id.0).collect();
     let (agent_id, max, request_id) = (request.agent_id, request.max, request.request_id);
     let lease_secs = settings.claim_lease.as_secs_f64();
-    let statement: Statement = raw_sql!(
-        Postgres,
-        r#"select task.*, resume.session_id as resume_session_id, resume.work_dir as resume_work_dir,
-               resume.runtime_id as resume_runtime_id
-           from task_claim({runtimes}, {agent_id}, {max}, make_interval(secs => {lease_secs}), {request_id}) as task
-           left join lateral task_session_to_resume(task) as resume on true"#
+    let handed_out = HandedOut::columns("task", "answer.agent");
+    let sql = format!(
+        "select {handed_out}
+         from task_claim($1, $2, $3, make_interval(secs => $4), $5) as task
+         cross join lateral task_with_agent(array[(0, task)::task_claimed]) as answer
+         left join lateral task_session_to_resume(task) as resume on true
+         where task.claim_token is not null"
     );
-    claimed(writer.db(), writer.at_once(statement).await?).await
+    let values = [
+        runtimes.into(),
+        agent_id.map(|id| id.0).into(),
+        max.into(),
+        lease_secs.into(),
+        request_id.map(|id| id.0).into(),
+    ];
+    let statement = Statement::from_sql_and_values(DbBackend::Postgres, sql, values);
+    let handed_out: Vec<HandedOut> = writer.at_once(statement).await?;
+    handed_out.into_iter().map(HandedOut::claimed).collect()
 }
 
 /// A runtime that a daemon asks for.
@@ -143,35 +153,33 @@ pub async fn agents_waiting(
         .collect()
 }
 
-/// A task that was handed out, and the session that it goes on with.
+/// A task that was handed out, who is to work on it, and the session to go on with.
 #[derive(Debug, FromQueryResult)]
 struct HandedOut {
     #[sea_orm(nested)]
     task: task::Model,
+    #[sea_orm(nested(prefix = "worker_"))]
+    worker: agent::Model,
     resume_session_id: Option<String>,
     resume_work_dir: Option<String>,
     resume_runtime_id: Option<RuntimeId>,
 }
 
-/// The tasks with what their daemon needs to work on them.
-async fn claimed(db: &impl ConnectionTrait, tasks: Vec<HandedOut>) -> Result<Vec<Claimed>> {
-    if tasks.is_empty() {
-        return Ok(Vec::new());
-    }
-    let ids: Vec<AgentId> = tasks.iter().map(|handed| handed.task.agent_id).collect();
-    let agents = agents(db, &ids).await?;
-    let with_agent = |handed: HandedOut| {
-        let agent = agents.iter().find(|agent| agent.id == handed.task.agent_id);
-        handed.with(agent.cloned().ok_or(Error::NotFound("agent"))?)
-    };
-    tasks.into_iter().map(with_agent).collect()
-}
-
 impl HandedOut {
-    /// The task with the agent that is to work on it.
-    fn with(self, agent: agent::Model) -> Result<Claimed> {
+    /// What to select of these rows, and of a session to resume.
+    fn columns(task: &str, agent: &str) -> String {
+        let worker = columns_of::<agent::Entity>(agent, "worker_");
+        format!(
+            "({task}).*, {worker}, resume.session_id as resume_session_id, resume.work_dir as resume_work_dir, \
+             resume.runtime_id as resume_runtime_id"
+        )
+    }
+
+    /// The task as its daemon is given it.
+    fn claimed(self) -> Result<Claimed> {
         let Self {
             task,
+            worker,
             resume_session_id,
             resume_work_dir,
             resume_runtime_id,
@@ -189,16 +197,9 @@ impl HandedOut {
             task,
             claim_token,
             resume,
-            agent,
+            agent: worker,
         })
     }
-}
-
-/// Agents by their ids; in one statement, however many there are, so that it is planned once.
-async fn agents(db: &impl ConnectionTrait, ids: &[AgentId]) -> Result<Vec<agent::Model>> {
-    let ids: Vec<Uuid> = ids.iter().map(|id| id.0).collect();
-    let statement: Statement = raw_sql!(Postgres, "select * from agent where id = any({ids})");
-    Ok(agent::Model::find_by_statement(statement).all(db).await?)
 }
 
 /// The ids as the driver binds them.

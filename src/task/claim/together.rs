@@ -1,6 +1,5 @@
 //! Handing out tasks to several who ask at the same moment, in one transaction.
 
-use entity::agent;
 use entity::id::{AgentId, ClaimRequestId, RuntimeId};
 use sea_orm::{DbBackend, FromQueryResult, Statement};
 use serde::Serialize;
@@ -9,7 +8,7 @@ use uuid::Uuid;
 use super::{Claimed, HandedOut};
 use crate::auth::Daemon;
 use crate::auth::asked_by::AskedBy;
-use crate::db::{Writer, columns_of};
+use crate::db::Writer;
 use crate::error::{Error, Result};
 use crate::group::{Turn, places};
 use crate::settings::Settings;
@@ -68,8 +67,6 @@ struct Answered {
     answer: String,
     #[sea_orm(nested)]
     handed: Option<HandedOut>,
-    #[sea_orm(nested(prefix = "worker_"))]
-    worker: Option<agent::Model>,
 }
 
 /// Hands one task to each, as [`claim`](super::claim) does.
@@ -85,10 +82,9 @@ pub(in super::super) async fn claim_together(
         turn.patience().lock_timeout(),
         settings.claim_lease.as_secs_f64(),
     );
-    let worker = columns_of::<agent::Entity>("claim.agent", "worker_");
+    let handed_out = HandedOut::columns("claim.task", "claim.agent");
     let sql = format!(
-        "select place, answer, (task).*, {worker}, resume.session_id as resume_session_id,
-             resume.work_dir as resume_work_dir, resume.runtime_id as resume_runtime_id
+        "select place, answer, {handed_out}
          from task_claim_together(asked_by($1, $2), make_interval(secs => $3), $4) as claim
          left join lateral task_session_to_resume(claim.task) as resume on (claim.task).id is not null"
     );
@@ -101,12 +97,12 @@ pub(in super::super) async fn claim_together(
     let statement = Statement::from_sql_and_values(DbBackend::Postgres, sql, values);
     let mut told: Vec<Result<Told>> = asked.iter().map(|_| Ok(Told::Nothing)).collect();
     for answer in writer.in_turn::<Answered>(statement, turn).await? {
-        let told_now = match (&*answer.answer, answer.handed, answer.worker) {
-            ("take", Some(handed), Some(worker)) => {
-                let claimed = handed.with(worker);
+        let told_now = match (&*answer.answer, answer.handed) {
+            ("take", Some(handed)) => {
+                let claimed = handed.claimed();
                 claimed.map(|claimed| Told::Take(Box::new(claimed)))
             }
-            ("unknown", ..) => Err(Error::NotFound("runtime")),
+            ("unknown", _) => Err(Error::NotFound("runtime")),
             _ => Ok(Told::Ask),
         };
         places::put(&mut told, answer.place, told_now);
