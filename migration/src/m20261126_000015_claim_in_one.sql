@@ -183,7 +183,8 @@ begin
                 and task.claim_token is not null
                 and (task.status = 'running' or task.claim_expires_at >= now())
             offset 0
-        ) as held);
+        ) as held
+        where asked.request_id is not null);
     if cardinality(repeated) > 0 then
         return query select * from task_with_agent(repeated);
     end if;

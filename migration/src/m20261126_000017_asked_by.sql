@@ -15,7 +15,9 @@ begin
         where not exists (
             select from api_token as token
             left join lateral (
-                select role from member where workspace_id = token.workspace_id and id = token.member_id offset 0
+                select role from member
+                where token.member_id is not null and workspace_id = token.workspace_id and id = token.member_id
+                offset 0
             ) as member on true
             where token.id = shown.id and token.revoked_at is null
                 and (token.expires_at is null or token.expires_at > now())
