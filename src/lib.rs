@@ -21,7 +21,7 @@
 //!
 //! - What can happen to a task: [`task`], a file for each verb.
 //! - Which task may be claimed: `migration/src/m20261125_000008_claim_from_the_mark.sql`, the one place where the rule
-//!   stands, and the search by it.
+//!   stands, and the search by it. Which failure is tried again: `m20261126_000016_fail_together.sql` beside it.
 //! - How events come about, and why their order has no gaps: `migration/src/m20261123_000003_event_log.sql`.
 //! - How a front end is kept up to date: [`event::hub`], then `graphql/feed.rs`.
 //! - Who may see and do what: [`auth`].
@@ -42,7 +42,7 @@
 //! - [`graphql`]: the schema. Authorises, calls a capability, wraps what it returns; no SQL and no rules.
 //! - [`task`]: enqueue, claim, start, settle, retry, cancel, session, transcript. Rule and statement in one file.
 //! - [`agent`], [`runtime`], [`issue`], [`presence`], [`workspace`]: the other nouns.
-//! - [`auth`]: who sees which rows, as conditions that every finder takes, and who may change them.
+//! - [`auth`]: whose token it is; who sees which rows, as conditions that every finder takes, and who may change them.
 //! - [`event`]: reads the log after a cursor; [`event::hub`] reads it once for all subscribers of a server, and those who
 //!   are behind read it with those who are at the same place (`event/catch_up.rs`).
 //! - [`doorbell`]: empty wake-ups, within the process and over LISTEN/NOTIFY.
@@ -99,7 +99,7 @@
 //!
 //! The daemon sends `claimTask`. [`task::claim`] takes back what the runtime was given and did not start, chooses the agent
 //! whose next claimable task is the best, locks that agent, chooses the task again under the lock, and dispatches it with a
-//! random claim token and a lease; where several daemons ask at once, one transaction does so for all of them. If the
+//! random claim token and a lease; where several daemons ask at once, one statement does so for all of them. If the
 //! answer is lost, the daemon repeats the request with the same request id and gets the same claim. `startTask` locks first
 //! and decides after: a repetition finds the task running and gets it again. While its command runs the daemon reports
 //! progress and messages, and a heartbeat every 15 seconds that says which claims it holds and is told which it has lost.

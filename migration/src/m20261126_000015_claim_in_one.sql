@@ -237,9 +237,17 @@ begin
         select (nth, asked.place, asked.request_id)::task_asker
         from generate_subscripts(lines, 1) as nth
         cross join unnest(lines[nth].places, lines[nth].request_ids) as asked (place, request_id));
+    -- What was first is not looked for again: the way there may lead over what was claimed while somebody held a snapshot.
     heads := array(
-        select head from task_heads_at_the_front(lines) as head
-        where head.agent_id = any (lines[head.line].agent_ids));
+        select head
+        from unnest(heads) as head
+        cross join lateral (
+            select * from agent_task_queue
+            where id = head.id and agent_id = head.agent_id and runtime_id = lines[head.line].runtime_id
+                and by_index('none', status = 'queued')
+            offset 0
+        ) as task
+        where not exists (select from task_held_back_by(task)));
     heads := heads || array(
         select head
         from generate_subscripts(lines, 1) as nth
