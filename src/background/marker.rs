@@ -20,9 +20,9 @@ use crate::event::{Batch, Change};
 /// How often to look whether marks are to be taken anew.
 const INTERVAL: Duration = Duration::from_millis(500);
 
-/// How many tasks are claimed for a runtime before its mark is taken anew. Every claim steps over as many; and a mark
-/// leaves a dead row of its own behind while a snapshot is held, so it must be worth it.
-const CLAIMS: usize = 200;
+/// How many tasks are claimed for a runtime before its mark is taken anew. Every claim steps over as many, each on a page of
+/// its own; and a mark leaves a dead row behind while a snapshot is held, of which a page has some fifty.
+const CLAIMS: usize = 50;
 
 /// Takes the marks of the runtimes for which tasks are claimed, until told to stop.
 pub(crate) async fn run(db: Pool, hub: Hub, stop: CancellationToken) {
