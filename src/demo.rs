@@ -183,6 +183,7 @@ Callboard's demo: agents at work on the files of this directory. Ctrl-C ends it.
 Ask it something, from another terminal:
 
   curl http://{address}/graphql -H 'authorization: Bearer {member}' \
+    -H 'content-type: application/json' \
     -d '{{"query": "{{ viewer {{ workspaces {{ agents {{ name status presence {{ workload runningCount queuedCount }} }} }} }} }}"}}'
 "#
         )

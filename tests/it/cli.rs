@@ -1,6 +1,7 @@
 //! The command line, as real processes: what is for machines is on standard output alone.
 
 mod database;
+mod demo;
 mod serve;
 mod token;
 mod workspace;
