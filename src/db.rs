@@ -12,8 +12,8 @@ use std::str::FromStr;
 use std::time::Duration;
 
 use sea_orm::{
-    ConnectionTrait, DatabaseConnection, DatabaseTransaction, DbErr, EntityTrait, FromQueryResult,
-    IdenStatic, Iterable, QueryResult, SqlxPostgresConnector, Statement,
+    ConnectionTrait, DatabaseConnection, DatabaseTransaction, EntityTrait, FromQueryResult,
+    IdenStatic, Iterable, SqlxPostgresConnector, Statement,
 };
 use secrecy::{ExposeSecret, SecretString};
 use sqlx::Connection;
@@ -142,7 +142,9 @@ impl Writer {
     /// Runs one statement that is a transaction by itself and returns what it changed; rings where it changed something.
     pub async fn at_once<T: FromQueryResult>(&self, statement: Statement) -> Result<Vec<T>> {
         let rows = T::find_by_statement(statement).all(&self.db).await?;
-        self.ring_if(!rows.is_empty());
+        if !rows.is_empty() {
+            self.doorbell.ring();
+        }
         Ok(rows)
     }
 
@@ -152,47 +154,28 @@ impl Writer {
         statement: Statement,
         turn: Turn,
     ) -> Result<Vec<T>> {
-        let rows = self.rows_of_turn(statement, turn).await?;
-        self.ring_if(!rows.is_empty());
-        // Whose turn it is now would otherwise wait for this thread while it reads what is here already.
-        tokio::task::yield_now().await;
-        Ok(read(&rows)?)
+        self.in_turn_ringing(statement, turn, |_| true).await
     }
 
-    /// The same, but that it rings only where some of what it returns is worth it.
+    /// The same, but that only some of what it returns is worth ringing for.
     pub async fn in_turn_ringing<T: FromQueryResult>(
         &self,
         statement: Statement,
         turn: Turn,
         is_to_be_told: impl Fn(&T) -> bool,
     ) -> Result<Vec<T>> {
-        let rows = read(&self.rows_of_turn(statement, turn).await?)?;
-        self.ring_if(rows.iter().any(is_to_be_told));
-        Ok(rows)
-    }
-
-    /// What the database answers in a turn.
-    async fn rows_of_turn(
-        &self,
-        statement: Statement,
-        turn: Turn,
-    ) -> Result<Vec<QueryResult>, DbErr> {
-        let _turn = turn;
-        self.db.query_all_raw(statement).await
-    }
-
-    fn ring_if(&self, is_to_be_told: bool) {
-        if is_to_be_told {
+        let rows = self.db.query_all_raw(statement).await;
+        drop(turn);
+        let rows = rows?;
+        // Whose turn it is now would otherwise wait for this thread while it reads what is here already.
+        tokio::task::yield_now().await;
+        let rows = rows.iter().map(|row| T::from_query_result(row, ""));
+        let rows = rows.collect::<Result<Vec<T>, _>>()?;
+        if rows.iter().any(is_to_be_told) {
             self.doorbell.ring();
         }
+        Ok(rows)
     }
-}
-
-/// Reads rows.
-fn read<T: FromQueryResult>(rows: &[QueryResult]) -> Result<Vec<T>, DbErr> {
-    rows.iter()
-        .map(|row| T::from_query_result(row, ""))
-        .collect()
 }
 
 /// A transaction that rings the doorbell when it commits. Dropped without a commit, it changes nothing.

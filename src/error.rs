@@ -73,6 +73,9 @@ pub enum Error {
 const TOKEN_DOES_NOT_HOLD: &str = "CB401";
 
 impl Error {
+    /// What somebody is told who shows no token.
+    pub const NO_TOKEN: Self = Self::Unauthenticated("a token is needed: Authorization: Bearer …");
+
     /// What the holder of a token is told that is not known, or not any longer.
     pub const UNKNOWN_TOKEN: Self =
         Self::Unauthenticated("this token is unknown, expired or revoked");

@@ -98,7 +98,7 @@
 //! (`graphql/feed/alike.rs`). A daemon's `taskAvailable` for the task's runtime fires.
 //!
 //! The daemon sends `claimTask`. [`task::claim`] takes back what the runtime was given and did not start, chooses the agent
-//! whose next claimable task is the best, locks that agent, chooses the task again under the lock, and dispatches it with a
+//! whose next claimable task is the best, locks that agent, looks at the task again under the lock, and dispatches it with a
 //! random claim token and a lease; where several daemons ask at once, one statement does so for all of them. If the
 //! answer is lost, the daemon repeats the request with the same request id and gets the same claim. `startTask` locks first
 //! and decides after: a repetition finds the task running and gets it again. While its command runs the daemon reports

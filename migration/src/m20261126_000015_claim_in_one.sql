@@ -216,7 +216,7 @@ begin
             group by asked.runtime_id, asked.agent_id
         ) as asking);
 
-    -- Chosen without locks, and again under them: every statement here sees what was committed before it began.
+    -- Chosen without locks, and looked at again under them: every statement here sees what was committed before it began.
     heads := array(select head from task_heads_at_the_front(lines) as head);
     lines := array(
         select (line.runtime_id, line.only_agent_id, line.places, line.request_ids, case

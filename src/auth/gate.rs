@@ -1,8 +1,8 @@
 //! Finding out whose token it is, and remembering it.
 //!
 //! Whose a token is does not change, so that a server which was shown it a moment ago need not ask. Whether it still holds
-//! must be asked every time; but what begins with the statement that does it asks that there ([`AskedBy`](super::asked_by::AskedBy)),
-//! and so takes one round trip instead of two.
+//! must be asked every time; but what begins with the statement that does it asks that there
+//! ([`AskedBy`](super::asked_by::AskedBy)), and so takes one round trip instead of two.
 
 use std::collections::HashMap;
 use std::sync::Arc;

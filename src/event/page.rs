@@ -5,10 +5,11 @@ use std::sync::Arc;
 
 use entity::id::TaskId;
 use entity::{task, task_event};
-use sea_orm::{ConnectionTrait, DbErr, FromQueryResult, QueryResult, Statement, raw_sql};
+use sea_orm::{ConnectionTrait, DbBackend, DbErr, FromQueryResult, QueryResult, Statement};
 
 use super::reach::{Ends, Extent};
 use super::{Audience, Batch, Cursor, Event};
+use crate::db::columns_of;
 use crate::error::{Error, Result};
 
 /// How many events are read at once.
@@ -104,18 +105,13 @@ impl Happened {
 
 /// The rows of a page, in one round trip.
 async fn rows(db: &impl ConnectionTrait, after: Cursor) -> Result<Vec<QueryResult>, DbErr> {
-    let after = after.0;
-    let statement: Statement = raw_sql!(
-        Postgres,
-        r#"select (event).position as event_position, (event).at as event_at,
-               (event).workspace_id as event_workspace_id, (event).kind as event_kind,
-               (event).task_id as event_task_id, (event).agent_id as event_agent_id,
-               (event).runtime_id as event_runtime_id, (event).issue_id as event_issue_id,
-               (event).from_status as event_from_status, (event).to_status as event_to_status,
-               (event).attempt as event_attempt, (event).reason as event_reason,
-               visibility, owner_id, daemon_id, (task).*, found, horizon, pruned_through, drawn
-           from task_event_page({after}, {EVENTS}, {BYTES})"#
+    let event = columns_of::<task_event::Entity>("event", "event_");
+    let sql = format!(
+        "select {event}, visibility, owner_id, daemon_id, (task).*, found, horizon, pruned_through, drawn
+         from task_event_page($1, $2, $3)"
     );
+    let values = [after.0.into(), EVENTS.into(), BYTES.into()];
+    let statement = Statement::from_sql_and_values(DbBackend::Postgres, sql, values);
     db.query_all_raw(statement).await
 }
 

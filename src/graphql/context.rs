@@ -48,9 +48,7 @@ pub(super) fn db<'a>(ctx: &Context<'a>) -> Result<&'a Pool> {
 
 /// Whoever is asking.
 pub(super) fn viewer<'a>(ctx: &Context<'a>) -> Result<&'a Viewer> {
-    ctx.data_opt::<Viewer>().ok_or(Error::Unauthenticated(
-        "a token is needed: Authorization: Bearer …",
-    ))
+    ctx.data_opt::<Viewer>().ok_or(Error::NO_TOKEN)
 }
 
 /// Begins a transaction that rings when it commits.

@@ -51,20 +51,20 @@ async fn execute_body(
 ) -> Result<Response, Response> {
     let refuse = |error| refuse(media, error);
     // Who it is, or was a moment ago, comes first: nobody's body is read otherwise.
-    let token = viewer::needed(viewer::bearer(headers)).map_err(refuse)?;
+    let token = viewer::bearer(headers).ok_or_else(|| refuse(Error::NO_TOKEN))?;
     let requester = viewer::requester_or_recalled(edge, &token).await;
     let mut viewer = requester.map_err(refuse)?;
     let bytes = read(edge, media, body).await?;
     let mut prepared = prepare_body(edge, media, &bytes)?;
-    if viewer.is_recalled && prepared.asks_whether_token_holds() {
-        let response = edge.executor.run(prepared.by(viewer.clone())).await;
-        if !is_unauthenticated(&response) {
-            return Ok(respond(media, &response));
-        }
-        // Nothing was done. The token may hold nevertheless, and its member have another role by now.
-        prepared = prepare_body(edge, media, &bytes)?;
-    }
     if viewer.is_recalled {
+        if prepared.asks_whether_token_holds() {
+            let response = edge.executor.run(prepared.by(viewer)).await;
+            if !is_unauthenticated(&response) {
+                return Ok(respond(media, &response));
+            }
+            // Nothing was done. The token may hold nevertheless, and its member have another role by now.
+            prepared = prepare_body(edge, media, &bytes)?;
+        }
         let authenticated = edge.board.gate.authenticate(&token).await;
         viewer = authenticated.map_err(refuse)?;
     }

@@ -27,15 +27,8 @@ pub(super) async fn requester_or_recalled(edge: &Edge, token: &SecretString) -> 
 
 /// Finds out whose token this is.
 pub(super) async fn authenticate(edge: &Edge, token: Option<SecretString>) -> Result<Viewer> {
-    let token = needed(token)?;
+    let token = token.ok_or(Error::NO_TOKEN)?;
     edge.board.gate.authenticate(&token).await
-}
-
-/// The token, or a refusal where there is none.
-pub(super) fn needed(token: Option<SecretString>) -> Result<SecretString> {
-    token.ok_or(Error::Unauthenticated(
-        "a token is needed: Authorization: Bearer …",
-    ))
 }
 
 /// The token of the header `Authorization: Bearer …`.

@@ -108,9 +108,9 @@ async fn one_whose_token_has_ended_disturbs_nobody_of_those_who_ask_beside_them(
     let agent = world.agent(1).await;
     let members: Vec<Client> = join_all((0..8).map(|_| world.member(Role::Owner))).await;
     join_all(members.iter().map(show)).await;
-    let third = "update api_token set revoked_at = now() where id = (
+    let end_one = "update api_token set revoked_at = now() where id = (
                      select id from api_token where kind = 'member' order by id offset 3 limit 1)";
-    app.database.execute(third).await;
+    app.database.execute(end_one).await;
     // The first is kept from going on until all the others wait together.
     let log = app.database.hold_event_log().await;
     let enqueues = members.iter().map(|member| {
