@@ -26,7 +26,7 @@ use tokio_util::task::TaskTracker;
 
 use crate::error::{self, Error, Result};
 
-/// The most requests that are done in one transaction.
+/// The most requests that are done in one transaction; or fewer, where one may stand for several.
 const MOST_TOGETHER: usize = 64;
 
 /// The most requests of a kind that wait, where nothing else is said; more are refused. As many take a second or two when the
@@ -102,6 +102,9 @@ impl Desk {
 type Execute<A, T> =
     dyn Fn(Vec<A>, Turn) -> BoxFuture<'static, Result<Vec<Result<T>>>> + Send + Sync;
 
+/// As how many others a request counts.
+type Weigh<A> = fn(&A) -> usize;
+
 /// Requests of one kind, and who does them.
 pub struct Group<A, T> {
     shared: Arc<Shared<A, T>>,
@@ -109,6 +112,7 @@ pub struct Group<A, T> {
 
 struct Shared<A, T> {
     execute: Box<Execute<A, T>>,
+    weigh: Weigh<A>,
     desk: Desk,
     waiting: Mutex<Waiting<A, T>>,
 }
@@ -134,12 +138,25 @@ where
     where
         F: Future<Output = Result<Vec<Result<T>>>> + Send + 'static,
     {
+        Self::weighing(desk, |_| 1, execute)
+    }
+
+    /// The same, where some are more work than others.
+    pub fn weighing<F>(
+        desk: Desk,
+        weigh: Weigh<A>,
+        execute: impl Fn(Vec<A>, Turn) -> F + Send + Sync + 'static,
+    ) -> Self
+    where
+        F: Future<Output = Result<Vec<Result<T>>>> + Send + 'static,
+    {
         let waiting = Waiting {
             requests: VecDeque::new(),
             under_way: false,
         };
         let shared = Shared {
             execute: Box::new(move |asked, turn| Box::pin(execute(asked, turn))),
+            weigh,
             desk,
             waiting: Mutex::new(waiting),
         };
@@ -201,7 +218,13 @@ where
     /// Those who are served next. None: nobody serves from here on.
     fn next(&self) -> Option<Vec<Request<A, T>>> {
         let mut waiting = self.waiting();
-        let together = waiting.requests.len().min(MOST_TOGETHER);
+        let mut room = MOST_TOGETHER;
+        let together = waiting.requests.iter().take_while(|request| {
+            let has_room = room > 0;
+            room = room.saturating_sub((self.weigh)(&request.asked));
+            has_room
+        });
+        let together = together.count();
         waiting.under_way = together > 0;
         waiting
             .under_way

@@ -83,6 +83,10 @@ impl MigratorTrait for Migrator {
                 name: "m20261126_000017_asked_by",
                 sql: include_str!("m20261126_000017_asked_by.sql"),
             }),
+            Box::new(SqlMigration {
+                name: "m20261126_000018_claim_many",
+                sql: include_str!("m20261126_000018_claim_many.sql"),
+            }),
         ]
     }
 }

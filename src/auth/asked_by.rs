@@ -38,6 +38,11 @@ impl<A> AskedBy<A> {
         Self { token, asked }
     }
 
+    /// What they ask for.
+    pub const fn asked(&self) -> &A {
+        &self.asked
+    }
+
     /// What several ask for, and apart from it the tokens, for `asked_by`.
     pub fn part(all: Vec<Self>) -> Result<(Vec<A>, Value)> {
         let (tokens, asked): (HashSet<Shown>, Vec<A>) =

@@ -50,6 +50,32 @@ async fn who_comes_meanwhile_is_served_together_in_the_order_of_coming() {
 }
 
 #[tokio::test]
+async fn fewer_are_served_together_where_each_is_as_much_work_as_several() {
+    let (seen, gate) = (Seen::default(), Arc::new(Semaphore::new(0)));
+    let half = |_: &usize| MOST_TOGETHER / 2;
+    let group = Group::weighing(Desk::new(&TaskTracker::new()), half, {
+        let (seen, gate) = (Arc::clone(&seen), Arc::clone(&gate));
+        move |asked: Vec<usize>, turn| {
+            let (seen, gate) = (Arc::clone(&seen), Arc::clone(&gate));
+            async move {
+                seen.lock().unwrap().push((asked.clone(), turn.patience()));
+                gate.acquire().await.unwrap().forget();
+                Ok(asked.into_iter().map(Ok).collect())
+            }
+        }
+    });
+    let requests = (0..5).map(|nth| group.ask(nth));
+    let (answers, ()) = tokio::join!(join_all(requests), async {
+        gate.add_permits(5);
+    });
+    assert!(answers.into_iter().all(|answer| answer.is_ok()));
+    let seen = seen.lock().unwrap().clone();
+    let sizes: Vec<usize> = seen.iter().map(|(asked, _)| asked.len()).collect();
+    assert_eq!(sizes.iter().sum::<usize>(), 5);
+    assert_eq!(sizes.iter().max(), Some(&2));
+}
+
+#[tokio::test]
 async fn what_fails_together_is_done_again_for_each_alone() {
     let seen = Seen::default();
     let group = Group::new(Desk::new(&TaskTracker::new()), {

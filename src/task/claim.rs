@@ -1,7 +1,8 @@
 //! Claiming: who is given what.
 //!
 //! The rule, which task an agent may be given next, stands in the database, and so do the steps that make it hold under
-//! concurrency (`task_claim`): one statement, one round trip, however many tasks it hands out.
+//! concurrency: one statement, one round trip, however many tasks are handed out to however many daemons
+//! (`task_claim_together`), or to one who has to ask once more (`task_claim`).
 
 mod requeue;
 pub(super) mod together;
@@ -47,20 +48,24 @@ pub struct Claimed {
     pub agent: agent::Model,
 }
 
-/// Hands the daemon the best claimable tasks of its runtimes. The same request id again gets the same tasks, for as long
-/// as that claim holds them.
-///
-/// What the runtimes were given and did not start is taken back before: by asking for work, the daemon shows that it
-/// lives.
-pub async fn claim(
+impl Request {
+    /// Refuses what can never be right.
+    fn check(&self) -> Result<()> {
+        limits::range("input.max", self.max, 1..=MOST_AT_ONCE)?;
+        limits::list("input.runtimeIds", &self.runtime_ids)
+    }
+}
+
+/// Hands the daemon the best claimable tasks of its runtimes, where it could not be done [together](together) with others: what
+/// the runtimes were given and did not start is taken back before, and where somebody else is faster, other agents are looked
+/// at.
+pub(super) async fn claim_alone(
     writer: &Writer,
     viewer: &Viewer,
     settings: &Settings,
     request: &Request,
 ) -> Result<Vec<Claimed>> {
     let daemon = viewer.require_daemon()?;
-    limits::range("input.max", request.max, 1..=MOST_AT_ONCE)?;
-    limits::list("input.runtimeIds", &request.runtime_ids)?;
     let runtimes = find_runtimes(writer.db(), daemon, &request.runtime_ids).await?;
     if runtimes.iter().any(|runtime| runtime.has_expired) {
         requeue::requeue_expired(writer, daemon, settings, &request.runtime_ids).await?;

@@ -5,7 +5,7 @@ use entity::task;
 use tokio_util::task::TaskTracker;
 
 use super::claim::together::{Claiming, Told, claim_together};
-use super::claim::{self, Claimed, Request};
+use super::claim::{Claimed, Request, claim_alone};
 use super::enqueue::together::{Enqueueing, enqueue_together};
 use super::enqueue::{Enqueued, NewTask, QuickCreate};
 use super::progress::{self, Progress, Progressing};
@@ -46,10 +46,14 @@ impl Together {
                 let writer = enqueueing.clone();
                 async move { enqueue_together(&writer, asked, turn).await }
             }),
-            claims: Group::new(desk.clone(), move |asked, turn| {
-                let (writer, settings) = (claiming.clone(), lease.clone());
-                async move { claim_together(&writer, &settings, asked, turn).await }
-            }),
+            claims: Group::weighing(
+                desk.clone(),
+                |claiming: &AskedBy<Claiming>| claiming.asked().weight(),
+                move |asked, turn| {
+                    let (writer, settings) = (claiming.clone(), lease.clone());
+                    async move { claim_together(&writer, &settings, asked, turn).await }
+                },
+            ),
             starts: Group::new(desk.clone(), move |asked, turn| {
                 let writer = starting.clone();
                 async move { start::start_together(&writer, asked, turn).await }
@@ -85,22 +89,17 @@ impl Together {
         self.enqueue(viewer, new.into_task()?).await
     }
 
-    /// Hands a daemon the best claimable tasks of its runtimes; see [`claim::claim`].
-    pub async fn claim(&self, viewer: &Viewer, request: &Request) -> Result<Vec<Claimed>> {
-        if let ([runtime_id], 1) = (&*request.runtime_ids, request.max) {
-            let asked = Claiming {
-                daemon: viewer.require_daemon()?.clone(),
-                runtime_id: *runtime_id,
-                agent_id: request.agent_id,
-                request_id: request.request_id,
-            };
-            match self.claims.ask(AskedBy::new(viewer, asked)).await? {
-                Told::Take(claimed) => return Ok(vec![*claimed]),
-                Told::Nothing => return Ok(Vec::new()),
-                Told::Ask => {}
-            }
+    /// Hands the daemon the best claimable tasks of its runtimes, the best one first. The same request id again gets the same
+    /// tasks, for as long as that claim holds them.
+    ///
+    /// What the runtimes were given and did not start is taken back before: by asking for work, the daemon shows that it
+    /// lives.
+    pub async fn claim(&self, viewer: &Viewer, request: Request) -> Result<Vec<Claimed>> {
+        let asked = Claiming::check(viewer, request.clone())?;
+        match self.claims.ask(AskedBy::new(viewer, asked)).await? {
+            Told::Take(claimed) => Ok(claimed),
+            Told::Ask => claim_alone(&self.writer, viewer, &self.settings, &request).await,
         }
-        claim::claim(&self.writer, viewer, &self.settings, request).await
     }
 
     /// Takes up a claimed task. Repeated with the same token it returns the running task with its first `started_at`.

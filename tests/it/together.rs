@@ -3,6 +3,7 @@
 
 mod failing;
 mod in_turn;
+mod several;
 
 use std::collections::HashSet;
 
@@ -172,7 +173,7 @@ async fn who_asks_together_is_given_what_they_would_be_given_one_after_the_other
     let taken = async |askers: usize| {
         let asked = (0..askers).map(|place| {
             json!({"place": place, "workspace_id": world.workspace_id.0, "daemon_id": "laptop",
-                   "runtime_id": world.runtime_id.0})
+                   "runtime_ids": [world.runtime_id.0], "most": 1})
         });
         let asked: Vec<Value> = asked.collect();
         let claim = format!(
@@ -198,7 +199,7 @@ async fn who_finds_nothing_waits_for_none_of_those_who_have_been_given_something
         let input = json!({"issueId": Uuid::new_v4(), "priority": priority});
         world.enqueue(agent, input).await;
     }
-    let asking = |place: usize, daemon: &str, runtime: RuntimeId| json!({"place": place, "workspace_id": world.workspace_id.0, "daemon_id": daemon, "runtime_id": runtime.0});
+    let asking = |place: usize, daemon: &str, runtime: RuntimeId| json!({"place": place, "workspace_id": world.workspace_id.0, "daemon_id": daemon, "runtime_ids": [runtime.0], "most": 1});
     // Two are given both tasks of the one agent, and the other agent's is left over; the third has nothing to do.
     let asked = json!([
         asking(0, "laptop", world.runtime_id),

@@ -16,11 +16,12 @@ pub(super) fn kind(document: &ExecutableDocument, name: Option<&str>) -> Operati
 
 /// The mutations that begin with a statement which asks whether the token holds that they are sent with: what they do is
 /// [`AskedBy`](crate::auth::asked_by::AskedBy) a viewer.
-const ASK_WHETHER_TOKEN_HOLDS: [&str; 8] = [
+const ASK_WHETHER_TOKEN_HOLDS: [&str; 9] = [
     "heartbeat",
     "enqueueTask",
     "enqueueQuickCreate",
     "claimTask",
+    "claimTasks",
     "startTask",
     "reportTaskProgress",
     "completeTask",

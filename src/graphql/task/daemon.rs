@@ -219,7 +219,7 @@ impl DaemonMutation {
             max: 1,
             request_id,
         };
-        Ok(claim(ctx, &request).await?.into_iter().next())
+        Ok(claim(ctx, request).await?.into_iter().next())
     }
 
     /// Hands the daemon the best claimable tasks of its runtimes, as many as are asked for and there are.
@@ -233,16 +233,13 @@ impl DaemonMutation {
             max,
             request_id,
         } = input;
-        claim(
-            ctx,
-            &Request {
-                runtime_ids,
-                agent_id: None,
-                max,
-                request_id,
-            },
-        )
-        .await
+        let request = Request {
+            runtime_ids,
+            agent_id: None,
+            max,
+            request_id,
+        };
+        claim(ctx, request).await
     }
 
     /// Takes up a claimed task, within its lease. Repeated with the same token it returns the running task.
@@ -325,7 +322,7 @@ impl DaemonMutation {
 }
 
 /// Takes back what the runtimes did not start in time, then claims.
-async fn claim(ctx: &Context<'_>, request: &Request) -> Result<Vec<TaskClaim>> {
+async fn claim(ctx: &Context<'_>, request: Request) -> Result<Vec<TaskClaim>> {
     let (board, viewer) = (context::board(ctx)?, context::viewer(ctx)?);
     let claimed = board.tasks.claim(viewer, request).await?;
     Ok(claimed

@@ -8,7 +8,7 @@ use super::scene::Scene;
 use crate::harness::{Claim, uuid};
 
 /// The most that each may take, its BEGIN and COMMIT counted.
-const AT_MOST: [(&str, usize); 7] = [
+const AT_MOST: [(&str, usize); 8] = [
     ("enqueueTask", 1),
     ("claimTask", 1),
     ("startTask", 1),
@@ -16,6 +16,7 @@ const AT_MOST: [(&str, usize); 7] = [
     ("completeTask", 1),
     ("failTask", 1),
     ("claimTask of nothing", 1),
+    ("claimTasks", 1),
 ];
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -43,9 +44,16 @@ async fn the_life_of_a_task_takes_no_more_statements_than_it_did() {
     let bad = Claim::of(&second).with(json!({"error": "it broke"}));
     let (_, failed) = scene.of(&scene.daemon, "failTask", bad).await;
     let (_, nothing) = scene.of(&scene.daemon, "claimTask", claim).await;
+    for _ in 0..2 {
+        let task = json!({"agentId": agent, "issueId": Uuid::new_v4()});
+        scene.of(&scene.host, "enqueueTask", task).await;
+    }
+    let several = json!({"runtimeIds": scene.variables["runtimes"], "max": 5});
+    let (claims, several) = scene.of(&scene.daemon, "claimTasks", several).await;
+    assert_eq!(claims.as_array().unwrap().len(), 2);
 
     let taken = [
-        enqueued, claimed, started, heard, completed, failed, nothing,
+        enqueued, claimed, started, heard, completed, failed, nothing, several,
     ];
     for ((verb, most), taken) in AT_MOST.into_iter().zip(taken) {
         assert!(taken.len() <= most, "{verb}: {taken:#?}");

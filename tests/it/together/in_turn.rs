@@ -17,9 +17,12 @@ const BOARDS: u64 = 150;
 
 /// Who asks, in which order.
 struct Asker {
-    runtime: RuntimeId,
+    /// For which runtimes, in their order.
+    runtimes: Vec<RuntimeId>,
     /// Of which agent, where not of any.
     agent: Option<AgentId>,
+    /// For how many tasks.
+    most: usize,
 }
 
 #[tokio::test]
@@ -50,7 +53,7 @@ async fn a_crowd_is_given_what_they_would_be_given_in_turn() {
 
         let seen = (by_line(&askers, &together), by_line(&askers, &in_turn));
         assert_eq!(seen.0, seen.1, "CALLBOARD_TEST_SEED={seed}");
-        given_out += together.len();
+        given_out += seen.0.len();
     }
     assert!(given_out > 0, "nothing was ever given to anyone");
     chance::tell(&format!("{given_out} tasks were given out"));
@@ -99,24 +102,40 @@ async fn set_up(
         )
         .await;
     }
-    let asker = |agent: Option<AgentId>, runtime| Asker { runtime, agent };
     let before: Vec<Asker> = (0..dice.random_range(0..4))
-        .map(|_| asker(None, one_of(runtimes, dice)))
+        .map(|_| Asker {
+            runtimes: vec![one_of(runtimes, dice)],
+            agent: None,
+            most: 1,
+        })
         .collect();
     given(txn, world, &before, each_alone(&before)).await;
-    // Those of a runtime either ask for any of its agents, or for the same.
-    let wanted: Vec<Option<AgentId>> = runtimes
+    // Each of the runtimes is in one line only. Those in it either ask for any of its agents, or for the same.
+    let mut lines: Vec<Vec<RuntimeId>> = vec![Vec::new(); runtimes.len()];
+    for runtime in runtimes {
+        let nth = dice.random_range(0..lines.len());
+        lines[nth].push(*runtime);
+    }
+    lines.retain(|line| !line.is_empty());
+    for line in &mut lines {
+        line.sort();
+    }
+    let wanted: Vec<Option<AgentId>> = lines
         .iter()
-        .map(|runtime| {
-            let own = agents.iter().find(|(_, at)| at == runtime);
+        .map(|line| {
+            let own = agents.iter().find(|(_, at)| line.contains(at));
             own.filter(|_| dice.random_bool(0.2))
                 .map(|(agent, _)| *agent)
         })
         .collect();
     (0..dice.random_range(1..=12))
         .map(|_| {
-            let nth = dice.random_range(0..runtimes.len());
-            asker(wanted[nth], runtimes[nth])
+            let nth = dice.random_range(0..lines.len());
+            Asker {
+                runtimes: lines[nth].clone(),
+                agent: wanted[nth],
+                most: one_of(&[1, 1, 2, 5], dice),
+            }
         })
         .collect()
 }
@@ -133,18 +152,23 @@ async fn given(
     world: &World<'_>,
     askers: &[Asker],
     mut groups: Vec<Vec<usize>>,
-) -> BTreeMap<usize, Uuid> {
-    let mut given = BTreeMap::new();
+) -> BTreeMap<usize, BTreeSet<Uuid>> {
+    let mut given: BTreeMap<usize, BTreeSet<Uuid>> = BTreeMap::new();
     // The first is taken from the end.
     groups.reverse();
     while let Some(group) = groups.pop() {
         let asked: Vec<Value> = group
             .iter()
             .map(|place| {
-                let Asker { runtime, agent } = &askers[*place];
+                let Asker {
+                    runtimes,
+                    agent,
+                    most,
+                } = &askers[*place];
+                let runtimes: Vec<Uuid> = runtimes.iter().map(|runtime| runtime.0).collect();
                 json!({
                     "place": place, "workspace_id": world.workspace_id.0, "daemon_id": "laptop",
-                    "runtime_id": runtime.0, "agent_id": agent.map(|agent| agent.0),
+                    "runtime_ids": runtimes, "agent_id": agent.map(|agent| agent.0), "most": most,
                 })
             })
             .collect();
@@ -158,8 +182,12 @@ async fn given(
             let place = usize::try_from(place).unwrap();
             match row.try_get::<String>("", "answer").unwrap().as_str() {
                 "take" => {
-                    let before = given.insert(place, row.try_get("", "id").unwrap());
-                    assert_eq!(before, None, "the {place}th is given one");
+                    let all = given.entry(place).or_default();
+                    assert!(all.insert(row.try_get("", "id").unwrap()));
+                    assert!(
+                        all.len() <= askers[place].most,
+                        "the {place}th is given more"
+                    );
                 }
                 "ask" => groups.push(vec![place]),
                 other => panic!("the {place}th is told {other}"),
@@ -170,9 +198,16 @@ async fn given(
 }
 
 /// Which tasks were given out in each line.
-fn by_line(askers: &[Asker], given: &BTreeMap<usize, Uuid>) -> BTreeSet<(Uuid, Uuid)> {
-    let of = |(place, task): (&usize, &Uuid)| (askers[*place].runtime.0, *task);
-    given.iter().map(of).collect()
+fn by_line(
+    askers: &[Asker],
+    given: &BTreeMap<usize, BTreeSet<Uuid>>,
+) -> BTreeSet<(Vec<RuntimeId>, Uuid)> {
+    let of = |(place, tasks): (&usize, &BTreeSet<Uuid>)| {
+        let line = askers[*place].runtimes.clone();
+        let tasks: Vec<Uuid> = tasks.iter().copied().collect();
+        tasks.into_iter().map(move |task| (line.clone(), task))
+    };
+    given.iter().flat_map(of).collect()
 }
 
 fn one_of<T: Copy>(all: &[T], dice: &mut StdRng) -> T {
