@@ -87,6 +87,10 @@ impl MigratorTrait for Migrator {
                 name: "m20261126_000018_claim_many",
                 sql: include_str!("m20261126_000018_claim_many.sql"),
             }),
+            Box::new(SqlMigration {
+                name: "m20261126_000019_agent_status",
+                sql: include_str!("m20261126_000019_agent_status.sql"),
+            }),
         ]
     }
 }
