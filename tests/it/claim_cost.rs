@@ -99,3 +99,28 @@ async fn a_claim_costs_the_same_whatever_waits_or_is_finished_and_whatever_is_kn
         .execute("update agent_task_queue set status = 'cancelled', completed_at = now() where status = 'running'")
         .await;
 }
+
+#[tokio::test]
+async fn an_agent_is_found_as_soon_while_somebody_holds_a_snapshot() {
+    let app = TestApp::start().await;
+    let world = World::new(&app).await;
+    let agent = world.agent(6).await;
+    let others = "insert into agent (workspace_id, name, runtime_id)
+                  select workspace_id, 'agent ' || i, runtime_id from agent, generate_series(1, 200) as i";
+    app.database.execute(others).await;
+    let snapshot = app
+        .database
+        .hold("set transaction isolation level repeatable read")
+        .await;
+    snapshot.execute("select from workspace").await;
+    let found = format!("select from agent where id = '{agent}' for no key update");
+    let before = app.database.buffers(&found).await;
+    // As tasks come and go, for all of them at once.
+    let change = "update agent set status = case status when 'idle' then 'working' else 'idle' end";
+    for _ in 0..60 {
+        app.database.execute(change).await;
+    }
+    let after = app.database.buffers(&found).await;
+    assert!(after <= before + 12, "{after} buffers instead of {before}");
+    snapshot.commit().await;
+}
