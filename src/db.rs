@@ -139,16 +139,8 @@ impl Writer {
         })
     }
 
-    /// Runs one statement that is a transaction by itself and returns what it changed; rings where it changed something.
-    pub async fn at_once<T: FromQueryResult>(&self, statement: Statement) -> Result<Vec<T>> {
-        let rows = T::find_by_statement(statement).all(&self.db).await?;
-        if !rows.is_empty() {
-            self.doorbell.ring();
-        }
-        Ok(rows)
-    }
-
-    /// The same in a turn, which is over when the database has answered.
+    /// Runs one statement that is a transaction by itself and returns what it changed; rings where it changed something. The
+    /// turn is over when the database has answered.
     pub async fn in_turn<T: FromQueryResult>(
         &self,
         statement: Statement,

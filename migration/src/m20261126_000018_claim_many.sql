@@ -1,5 +1,8 @@
--- Whoever claims several tasks, or for several runtimes, claims together with all others.
+-- Whoever claims several tasks, or for several runtimes, or once more, claims together with all others.
 
+drop function task_claim(uuid[], uuid, integer, interval, uuid);
+drop function task_take(agent_task_queue[], interval, uuid);
+drop function task_heads(uuid[], uuid[]);
 drop function task_claim_together(jsonb, interval, text);
 drop function task_heads_at_the_front(task_claim_line[]);
 drop function task_heads_at_once(task_in_line[], task_asker[], task_claim_line[]);
@@ -11,14 +14,15 @@ drop type task_claim_asked;
 drop type task_claim_line;
 drop type task_in_line;
 
--- What a daemon asks for: so many tasks of its runtimes, in the order of their ids, or of one agent there.
+-- What a daemon asks for: so many tasks of its runtimes, in the order of their ids, or of one agent there, but not of agents
+-- whose tasks it was told before that it cannot have.
 create type task_claim_asked as (
-    place integer, runtime_ids uuid[], agent_id uuid, most integer, request_id uuid);
+    place integer, runtime_ids uuid[], agent_id uuid, passed_over uuid[], most integer, request_id uuid);
 
--- Those who ask for tasks of the same runtimes, or of one agent there, each as often as they want tasks, and the agents whose
--- tasks they may be given: as many as are wanted, or all that have any.
+-- Those who ask for tasks of the same runtimes and agents, each as often as they want tasks, and the agents whose tasks they
+-- may be given: as many as are wanted, or all that have any.
 create type task_claim_line as (
-    runtime_ids uuid[], only_agent_id uuid, places integer[], request_ids uuid[], agent_ids uuid[]);
+    runtime_ids uuid[], only_agent_id uuid, passed_over uuid[], places integer[], request_ids uuid[], agent_ids uuid[]);
 
 -- A task in such a line; of the line, and of the task what its place follows from.
 create type task_in_line as (
@@ -38,8 +42,9 @@ begin
         from (
             select nth, runtime_ids[1] as runtime_id
             from unnest(p_lines) with ordinality as line (
-                runtime_ids, only_agent_id, places, request_ids, agent_ids, nth)
+                runtime_ids, only_agent_id, passed_over, places, request_ids, agent_ids, nth)
             where cardinality(places) = 1 and cardinality(runtime_ids) = 1 and only_agent_id is null
+                and cardinality(passed_over) = 0
         ) as line
         left join lateral (
             select mark.* from task_low_water_mark as mark, task_line_disturbed as disturbed
@@ -194,13 +199,16 @@ begin
 end
 $$;
 
--- Hands tasks to daemons, and says who is to work on them: `{place, workspace_id, daemon_id, runtime_ids, agent_id, most,
--- request_id}`, the ids of runtimes in their order and each once. The best tasks of a line are divided among those who ask in
--- it, first come, first served; and the same request again gets the same tasks. The answer is `take`, with a task, once for each
--- task; `unknown` where a runtime is not the daemon's; `ask` where it has to be asked again, alone: something has to be taken
--- back before, or somebody else was faster with all of them. Who gets nothing is not in the answer.
+-- Hands tasks to daemons, and says who is to work on them: `{place, workspace_id, daemon_id, runtime_ids, agent_id,
+-- passed_over, as_it_is, most, request_id}`, the ids of runtimes in their order and each once. The best tasks of a line are
+-- divided among those who ask in it, first come, first served; and the same request again gets the same tasks. The answer is
+-- `take`, with a task, once for each task. Who gets nothing is not in the answer, unless it is known why:
+--
+-- * `unknown`: a runtime is not the daemon's.
+-- * `expired`: something has to be taken back first. Whoever asks for what there is `as_it_is` is not told so.
+-- * `again`: somebody else was faster. Others than these agents may have something.
 create function task_claim_together(p_asked jsonb, p_lease interval, p_lock_timeout text)
-    returns table (place integer, answer text, task agent_task_queue, agent agent)
+    returns table (place integer, answer text, passed_over uuid[], task agent_task_queue, agent agent)
 language plpgsql volatile
 set enable_seqscan = off set plan_cache_mode = force_generic_plan
 as $$
@@ -222,19 +230,19 @@ begin
     for one in
         select asked.*, runtimes.count = cardinality(asked.runtime_ids) as are_theirs, runtimes.any_has_expired
         from jsonb_to_recordset(p_asked) as asked (
-            place integer, workspace_id uuid, daemon_id text, runtime_ids uuid[], agent_id uuid, most integer,
-            request_id uuid)
+            place integer, workspace_id uuid, daemon_id text, runtime_ids uuid[], agent_id uuid, passed_over uuid[],
+            as_it_is boolean, most integer, request_id uuid)
         cross join lateral (
             select count(*), bool_or(runtime_has_expired_claims(id)) as any_has_expired from agent_runtime
             where id = any (asked.runtime_ids) and workspace_id = asked.workspace_id and daemon_id = asked.daemon_id
         ) as runtimes
     loop
-        if one.are_theirs and one.any_has_expired is not true then
-            claims := claims
-                || (one.place, one.runtime_ids, one.agent_id, one.most, one.request_id)::task_claim_asked;
+        if one.are_theirs and (one.as_it_is or one.any_has_expired is not true) then
+            claims := claims || (one.place, one.runtime_ids, one.agent_id, coalesce(one.passed_over, '{}'), one.most,
+                one.request_id)::task_claim_asked;
         else
             place := one.place;
-            answer := case when one.are_theirs then 'ask' else 'unknown' end;
+            answer := case when one.are_theirs then 'expired' else 'unknown' end;
             return next;
         end if;
     end loop;
@@ -261,12 +269,12 @@ begin
         ) as held
         where asked.request_id is not null);
     if cardinality(repeated) > 0 then
-        return query select * from task_with_agent(repeated);
+        return query select place, answer, null::uuid[], task, agent from task_with_agent(repeated);
     end if;
     if cardinality(claims) > 1 then
         -- A request that is here twice is made once: whoever repeats it finds the claim when they ask again.
         return query
-            select asked.place, 'ask', null::agent_task_queue, null::agent
+            select asked.place, 'again', '{}'::uuid[], null::agent_task_queue, null::agent
             from (
                 select asked.place, row_number() over (
                     partition by asked.request_id, asked.runtime_ids order by asked.place) as nth
@@ -277,9 +285,10 @@ begin
     end if;
 
     lines := array(
-        select (asking.runtime_ids, asking.agent_id, asking.places, asking.request_ids, '{}')::task_claim_line
+        select (asking.runtime_ids, asking.agent_id, asking.passed_over, asking.places, asking.request_ids,
+            '{}')::task_claim_line
         from (
-            select asked.runtime_ids, asked.agent_id,
+            select asked.runtime_ids, asked.agent_id, asked.passed_over,
                 array_agg(asked.place order by asked.place) as places,
                 array_agg(asked.request_id order by asked.place) as request_ids
             from (
@@ -289,20 +298,20 @@ begin
             ) as asked
             cross join generate_series(1, asked.most)
             where asked.place not in (select again.place from unnest(repeated) as again)
-            group by asked.runtime_ids, asked.agent_id
+            group by asked.runtime_ids, asked.agent_id, asked.passed_over
         ) as asking);
 
     -- Chosen without locks, and looked at again under them: every statement here sees what was committed before it began.
     heads := array(select head from task_heads_at_the_front(lines) as head);
     lines := array(
-        select (line.runtime_ids, line.only_agent_id, line.places, line.request_ids, case
+        select (line.runtime_ids, line.only_agent_id, line.passed_over, line.places, line.request_ids, case
                 when head.line is null then array(
                     select task_agents_to_claim(
-                        line.runtime_ids, line.only_agent_id, '{}', cardinality(line.places)))
+                        line.runtime_ids, line.only_agent_id, line.passed_over, cardinality(line.places)))
                 else array_remove(array[head.agent_id], null)
             end)::task_claim_line
         from unnest(lines) with ordinality as line (
-            runtime_ids, only_agent_id, places, request_ids, agent_ids, nth)
+            runtime_ids, only_agent_id, passed_over, places, request_ids, agent_ids, nth)
         left join unnest(heads) as head on head.line = line.nth
         order by line.nth);
     agent_ids := array(select distinct chosen.id from unnest(lines) as l, unnest(l.agent_ids) as chosen (id));
@@ -356,7 +365,7 @@ begin
             returning (handing.place, task)::task_claimed as given
         )
         select coalesce(array_agg(now_taken.given), '{}') into taken from now_taken;
-        return query select * from task_with_agent(taken);
+        return query select place, answer, null::uuid[], task, agent from task_with_agent(taken);
         if cardinality(taken) = cardinality(askers) then
             return;
         end if;
@@ -387,10 +396,9 @@ begin
     end loop;
     -- Somebody else was faster, and agents that were not chosen may have something; or else there is nothing.
     return query
-        select asker.place, 'ask', null::agent_task_queue, null::agent
-        from unnest(askers) as asker
+        select asker.place, 'again', lines[asker.line].agent_ids, null::agent_task_queue, null::agent
+        from (select distinct line, place from unnest(askers) as asker) as asker
         where asker.place <> all (served)
-            and cardinality(lines[asker.line].agent_ids) >= cardinality(lines[asker.line].places)
-        group by asker.place;
+            and cardinality(lines[asker.line].agent_ids) >= cardinality(lines[asker.line].places);
 end
 $$;

@@ -5,7 +5,7 @@ use entity::task;
 use tokio_util::task::TaskTracker;
 
 use super::claim::together::{Claiming, Told, claim_together};
-use super::claim::{Claimed, Request, claim_alone};
+use super::claim::{Claimed, Request};
 use super::enqueue::together::{Enqueueing, enqueue_together};
 use super::enqueue::{Enqueued, NewTask, QuickCreate};
 use super::progress::{self, Progress, Progressing};
@@ -95,10 +95,13 @@ impl Together {
     /// What the runtimes were given and did not start is taken back before: by asking for work, the daemon shows that it
     /// lives.
     pub async fn claim(&self, viewer: &Viewer, request: Request) -> Result<Vec<Claimed>> {
-        let asked = Claiming::check(viewer, request.clone())?;
-        match self.claims.ask(AskedBy::new(viewer, asked)).await? {
-            Told::Take(claimed) => Ok(claimed),
-            Told::Ask => claim_alone(&self.writer, viewer, &self.settings, &request).await,
+        let mut asked = Claiming::check(viewer, request)?;
+        loop {
+            match self.claims.ask(AskedBy::new(viewer, asked.clone())).await? {
+                Told::Take(claimed) => return Ok(claimed),
+                Told::Expired => asked.take_back(&self.writer, &self.settings).await?,
+                Told::Again(passed_over) => asked.pass_over(passed_over),
+            }
         }
     }
 

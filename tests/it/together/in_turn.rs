@@ -146,7 +146,7 @@ fn each_alone(askers: &[Asker]) -> Vec<Vec<usize>> {
 }
 
 /// What each is given, by their places, where these groups of them ask one after the other. Who is told to ask again
-/// does so, alone.
+/// does so, alone, and for the tasks of others.
 async fn given(
     txn: &DatabaseTransaction,
     world: &World<'_>,
@@ -154,6 +154,7 @@ async fn given(
     mut groups: Vec<Vec<usize>>,
 ) -> BTreeMap<usize, BTreeSet<Uuid>> {
     let mut given: BTreeMap<usize, BTreeSet<Uuid>> = BTreeMap::new();
+    let mut passed_over: BTreeMap<usize, Vec<Uuid>> = BTreeMap::new();
     // The first is taken from the end.
     groups.reverse();
     while let Some(group) = groups.pop() {
@@ -169,11 +170,12 @@ async fn given(
                 json!({
                     "place": place, "workspace_id": world.workspace_id.0, "daemon_id": "laptop",
                     "runtime_ids": runtimes, "agent_id": agent.map(|agent| agent.0), "most": most,
+                    "passed_over": passed_over.get(place),
                 })
             })
             .collect();
         let sql = format!(
-            "select place, answer, (task).id from task_claim_together('{}', interval '1 minute', '1s')",
+            "select place, answer, passed_over, (task).id from task_claim_together('{}', interval '1 minute', '1s')",
             Value::from(asked)
         );
         let rows = txn.query_all_raw(Statement::from_string(DbBackend::Postgres, sql));
@@ -189,7 +191,11 @@ async fn given(
                         "the {place}th is given more"
                     );
                 }
-                "ask" => groups.push(vec![place]),
+                "again" => {
+                    let agents: Vec<Uuid> = row.try_get("", "passed_over").unwrap();
+                    passed_over.entry(place).or_default().extend(agents);
+                    groups.push(vec![place]);
+                }
                 other => panic!("the {place}th is told {other}"),
             }
         }
