@@ -22,6 +22,7 @@ use clap::{Args, ValueEnum};
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
 
 use crate::board;
+use crate::flames::Flames;
 use crate::postgres::Postgres;
 use crate::report::Report;
 
@@ -102,6 +103,7 @@ impl FanoutArgs {
         self,
         postgres: &Postgres,
         file: Option<PathBuf>,
+        flames: &Flames,
     ) -> anyhow::Result<()> {
         let most = many_files()?;
         let mut report = Report::new("fanout", postgres.version().await?);
@@ -113,7 +115,7 @@ impl FanoutArgs {
         for figure in &self.figures {
             match figure {
                 Figure::Memory => self.memory(postgres, &mut report).await?,
-                Figure::Delivery => self.delivery(postgres, &mut report).await?,
+                Figure::Delivery => self.delivery(postgres, &mut report, flames).await?,
                 Figure::Latency => self.latency(postgres, &mut report).await?,
                 Figure::Reconnect => self.reconnect(postgres, &mut report).await?,
             }
@@ -132,7 +134,12 @@ impl FanoutArgs {
         report.add(memory::table(self.sockets, &found))
     }
 
-    async fn delivery(&self, postgres: &Postgres, report: &mut Report) -> anyhow::Result<()> {
+    async fn delivery(
+        &self,
+        postgres: &Postgres,
+        report: &mut Report,
+        flames: &Flames,
+    ) -> anyhow::Result<()> {
         let bulk = Load::Bulk { batch: self.batch };
         let api = Load::Api {
             rate: self.api_rate,
@@ -155,6 +162,9 @@ impl FanoutArgs {
                     }
                 }
                 report.add(delivery::table(&setting, &found))?;
+                if flames.wanted() {
+                    draw(postgres, setting, flames).await?;
+                }
             }
         }
         Ok(())
@@ -201,6 +211,19 @@ pub(crate) fn many_files() -> nix::Result<u64> {
 async fn opened(postgres: &Postgres, side: Side) -> anyhow::Result<Stage<'_>> {
     postgres.copy(BOARD, COPY).await?;
     Stage::open(postgres, COPY, side).await
+}
+
+/// Lets Callboard deliver once more, and draws it.
+async fn draw(
+    postgres: &Postgres,
+    setting: delivery::Setting,
+    flames: &Flames,
+) -> anyhow::Result<()> {
+    let mut stage = opened(postgres, Side::Callboard).await?;
+    let watched = stage.watched();
+    let delivered = delivery::measure(&mut stage, setting);
+    flames.of(&setting.name(), watched, delivered).await?;
+    closed(postgres, stage).await
 }
 
 async fn closed(postgres: &Postgres, stage: Stage<'_>) -> anyhow::Result<()> {

@@ -13,6 +13,7 @@ use clap::Args;
 
 use crate::board::{self, Board};
 use crate::fanout;
+use crate::flames::{Flames, Watched};
 use crate::postgres::Postgres;
 use crate::report::{Cell, Report, Row, Table, columns};
 use crate::server::Server;
@@ -58,6 +59,7 @@ impl IdleArgs {
         self,
         postgres: &Postgres,
         file: Option<PathBuf>,
+        flames: &Flames,
     ) -> anyhow::Result<()> {
         fanout::many_files()?;
         let mut report = Report::new("idle", postgres.version().await?);
@@ -92,6 +94,14 @@ impl IdleArgs {
             });
         }
         let memory = [alone, board.server.memory()?];
+        for call in Call::ALL {
+            let calls = self.calls * self.daemons;
+            let made = call.make(&board.runtimes, calls, self.at_once);
+            let watched = Watched::of(&board.server, postgres);
+            flames
+                .of(&format!("idle-{}", call.name()), watched, made)
+                .await?;
+        }
         board.server.stop().await?;
         drop(connection);
         postgres.drop(BOARD).await?;

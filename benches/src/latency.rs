@@ -17,6 +17,7 @@ use tokio::task::JoinSet;
 use crate::board::{self, Board, Runtime};
 use crate::client::Client;
 use crate::fanout::{self, Said, Socket};
+use crate::flames::{Flames, Watched};
 use crate::life::{self, Life, Step};
 use crate::postgres::Postgres;
 use crate::report::{Cell, Report, Row, Table, columns};
@@ -69,6 +70,7 @@ impl LatencyArgs {
         self,
         postgres: &Postgres,
         file: Option<PathBuf>,
+        flames: &Flames,
     ) -> anyhow::Result<()> {
         fanout::many_files()?;
         let mut report = Report::new("latency", postgres.version().await?);
@@ -79,7 +81,7 @@ impl LatencyArgs {
         board::settle_down(&mut connection).await?;
         drop(connection);
         let board = Board::open(postgres, BOARD).await?;
-        let (found, memory) = self.measure(&board).await?;
+        let (found, memory) = self.measure(postgres, &board, flames).await?;
         board.server.stop().await?;
         report.condition("MiB of the server with all of them there", &memory.round());
         report.add(self.table(&found))?;
@@ -87,7 +89,12 @@ impl LatencyArgs {
         report.finish(file)
     }
 
-    async fn measure(&self, board: &Board) -> anyhow::Result<(Found, f64)> {
+    async fn measure(
+        &self,
+        postgres: &Postgres,
+        board: &Board,
+        flames: &Flames,
+    ) -> anyhow::Result<(Found, f64)> {
         let (take, mut taken) = mpsc::unbounded_channel();
         let mut daemons = JoinSet::new();
         for (number, runtime) in (0..self.daemons).zip(&board.runtimes) {
@@ -97,12 +104,19 @@ impl LatencyArgs {
             daemons.spawn(daemon.live(first));
         }
         let memory = board.server.memory()?;
+        let enqueued = async {
+            let found = self.enqueue(board, &mut taken).await?;
+            let watched = Watched::of(&board.server, postgres);
+            let again = self.enqueue(board, &mut taken);
+            flames.of("latency", watched, again).await?;
+            anyhow::Ok(found)
+        };
         let found = tokio::select! {
             ended = daemons.join_next() => match ended.context("there are daemons")?? {
                 Ok(never) => match never {},
                 Err(error) => return Err(error),
             },
-            found = self.enqueue(board, &mut taken) => found?,
+            found = enqueued => found?,
         };
         Ok((found, memory))
     }

@@ -6,6 +6,7 @@
 mod board;
 mod client;
 mod fanout;
+mod flames;
 mod flat;
 mod growth;
 mod held;
@@ -32,6 +33,7 @@ use clap::{Parser, Subcommand};
 use tokio::runtime::{Builder, Runtime};
 use tokio::signal::unix::{SignalKind, signal};
 
+use crate::flames::Flames;
 use crate::postgres::Postgres;
 
 /// Measures Callboard, side by side with what it is to be compared with.
@@ -46,6 +48,10 @@ struct Cli {
     /// Where Postgres keeps its files for as long as the run takes [default: beside this program].
     #[arg(long, global = true)]
     data_dir: Option<PathBuf>,
+    /// Draws, in this directory, flame graphs of a server and of Postgres under each load, when that has been measured: what they
+    /// spend their processor time on. Needs Linux with `perf`, and a build with `--release`, whose symbols are enough.
+    #[arg(long, global = true, value_name = "DIR")]
+    flames: Option<PathBuf>,
 }
 
 /// What to do.
@@ -97,7 +103,44 @@ fn main() -> anyhow::Result<()> {
     } else {
         Threads::One
     };
-    runtime(threads)?.block_on(measure(case, cli.data_dir, cli.json))
+    anyhow::ensure!(
+        cli.flames.is_none() || case.has_flames(),
+        "there are flame graphs of fanout, idle, latency, queue and snapshot only"
+    );
+    runtime(threads)?.block_on(async {
+        let flames = Flames::into(cli.flames).await?;
+        measure(
+            case,
+            cli.data_dir,
+            Output {
+                file: cli.json,
+                flames,
+            },
+        )
+        .await
+    })
+}
+
+impl Case {
+    /// Whether flame graphs are drawn of it.
+    const fn has_flames(&self) -> bool {
+        match self {
+            Self::Fanout(_)
+            | Self::Idle(_)
+            | Self::Latency(_)
+            | Self::Queue(_)
+            | Self::Snapshot(_) => true,
+            Self::Flat(_) | Self::Growth(_) | Self::Held(_) | Self::Peers(_) => false,
+        }
+    }
+}
+
+/// What a run leaves behind, besides what it prints.
+#[derive(Debug)]
+struct Output {
+    /// Where the figures go.
+    file: Option<PathBuf>,
+    flames: Flames,
 }
 
 /// On how many threads to run.
@@ -116,14 +159,10 @@ fn runtime(threads: Threads) -> std::io::Result<Runtime> {
 }
 
 /// Measures on a Postgres that is there for this.
-async fn measure(
-    case: Case,
-    data_dir: Option<PathBuf>,
-    json: Option<PathBuf>,
-) -> anyhow::Result<()> {
+async fn measure(case: Case, data_dir: Option<PathBuf>, output: Output) -> anyhow::Result<()> {
     let postgres = Postgres::start(data_dir).await?;
     let measured = tokio::select! {
-        measured = run(case, &postgres, json) => measured,
+        measured = run(case, &postgres, output) => measured,
         interrupted = interrupted() => {
             interrupted?;
             Err(anyhow::anyhow!("interrupted"))
@@ -133,17 +172,18 @@ async fn measure(
     measured
 }
 
-async fn run(case: Case, postgres: &Postgres, file: Option<PathBuf>) -> anyhow::Result<()> {
+async fn run(case: Case, postgres: &Postgres, output: Output) -> anyhow::Result<()> {
+    let Output { file, flames } = output;
     match case {
-        Case::Fanout(args) => args.run(postgres, file).await,
+        Case::Fanout(args) => args.run(postgres, file, &flames).await,
         Case::Flat(args) => args.run(postgres, file).await,
         Case::Growth(args) => args.run(postgres, file).await,
         Case::Held(args) => args.run(postgres, file).await,
-        Case::Idle(args) => args.run(postgres, file).await,
-        Case::Latency(args) => args.run(postgres, file).await,
+        Case::Idle(args) => args.run(postgres, file, &flames).await,
+        Case::Latency(args) => args.run(postgres, file, &flames).await,
         Case::Peers(args) => args.run(postgres, file).await,
-        Case::Queue(args) => args.run(postgres, file).await,
-        Case::Snapshot(args) => args.run(postgres, file).await,
+        Case::Queue(args) => args.run(postgres, file, &flames).await,
+        Case::Snapshot(args) => args.run(postgres, file, &flames).await,
     }
 }
 

@@ -85,11 +85,24 @@ impl Stat {
 /// A process and its children, those that have ended included.
 fn family(parent: u32) -> Option<f64> {
     let stat = Stat::of(parent)?;
-    let children = fs::read_dir("/proc").ok()?.filter_map(|entry| {
+    let children = children(parent).map(|(_, child)| child.own);
+    Some(stat.own + stat.ended_children + children.sum::<f64>())
+}
+
+/// A process and its children.
+pub(crate) fn processes(parent: u32) -> Vec<u32> {
+    let children = children(parent).map(|(process, _)| process);
+    std::iter::once(parent).chain(children).collect()
+}
+
+/// The children of a process.
+fn children(parent: u32) -> impl Iterator<Item = (u32, Stat)> {
+    let processes = fs::read_dir("/proc").into_iter().flatten();
+    processes.filter_map(move |entry| {
         let process = entry.ok()?.file_name().to_str()?.parse().ok()?;
-        Stat::of(process).filter(|child| child.parent == parent)
-    });
-    Some(stat.own + stat.ended_children + children.map(|child| child.own).sum::<f64>())
+        let stat = Stat::of(process).filter(|child| child.parent == parent)?;
+        Some((process, stat))
+    })
 }
 
 #[cfg(test)]

@@ -14,6 +14,7 @@ use std::time::Duration;
 use clap::Args;
 
 use crate::board::{self, Board};
+use crate::flames::{Flames, Watched};
 use crate::lives;
 use crate::postgres::{Postgres, execute};
 use crate::processor::Used;
@@ -23,6 +24,9 @@ use crate::sample::Sample;
 
 /// The board of every run.
 const BOARD: &str = "queue";
+
+/// Its copy that is measured on.
+const COPY: &str = "queue_copy";
 
 /// How many agents a runtime has; the script of pgbench knows the number too.
 const AGENTS: u32 = 8;
@@ -89,19 +93,24 @@ impl QueueArgs {
         self,
         postgres: &Postgres,
         file: Option<PathBuf>,
+        flames: &Flames,
     ) -> anyhow::Result<()> {
         let mut report = Report::new("queue", postgres.version().await?);
         report.condition("rounds", &self.rounds);
         report.condition("seconds of each side in a round", &self.seconds);
         for daemons in &self.daemons {
-            let table = self.compare(postgres, *daemons).await?;
+            let table = self.compare(postgres, flames, *daemons).await?;
             report.add(table)?;
         }
         report.finish(file)
     }
 
-    async fn compare(&self, postgres: &Postgres, daemons: u32) -> anyhow::Result<Table> {
-        const COPY: &str = "queue_copy";
+    async fn compare(
+        &self,
+        postgres: &Postgres,
+        flames: &Flames,
+        daemons: u32,
+    ) -> anyhow::Result<Table> {
         // The script of pgbench names those from the second hand on.
         let mut connection =
             board::with_agents(postgres, BOARD, daemons, daemons * (AGENTS + 1)).await?;
@@ -116,8 +125,24 @@ impl QueueArgs {
                 postgres.drop(COPY).await?;
             }
         }
+        if flames.wanted() {
+            self.draw(postgres, flames, daemons).await?;
+        }
         postgres.drop(BOARD).await?;
         Ok(table(daemons, &found))
+    }
+
+    /// Lets Callboard run once more, and draws it.
+    async fn draw(&self, postgres: &Postgres, flames: &Flames, daemons: u32) -> anyhow::Result<()> {
+        postgres.copy(BOARD, COPY).await?;
+        let board = Board::open(postgres, COPY).await?;
+        let lives = lives::live(&board, Duration::from_secs(self.seconds.into()), 1);
+        let watched = Watched::of(&board.server, postgres);
+        flames
+            .of(&format!("queue-{daemons}"), watched, lives)
+            .await?;
+        board.server.stop().await?;
+        postgres.drop(COPY).await
     }
 
     /// One side in one round.

@@ -18,6 +18,7 @@ use std::path::PathBuf;
 use clap::Args;
 use serde_json::json;
 
+use crate::flames::Flames;
 use crate::npm::Package;
 use crate::postgres::Postgres;
 use crate::report::Report;
@@ -58,6 +59,7 @@ impl SnapshotArgs {
         self,
         postgres: &Postgres,
         file: Option<PathBuf>,
+        flames: &Flames,
     ) -> anyhow::Result<()> {
         let mut report = Report::new("snapshot", postgres.version().await?);
         let package = Package::installed("postgraphile").await?;
@@ -85,6 +87,11 @@ impl SnapshotArgs {
                 report.add(found.on_board(question, board.finished))?;
             }
             report.add(found.of_history(question, self.few, self.many))?;
+        }
+        for question in Question::ALL {
+            for board in &boards {
+                board.draw(postgres, &self, question, flames).await?;
+            }
         }
         for board in boards {
             board.stop().await?;

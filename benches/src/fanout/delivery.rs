@@ -36,6 +36,19 @@ pub(super) struct Setting {
 }
 
 impl Setting {
+    /// What files about it are called.
+    pub(super) fn name(&self) -> String {
+        let asking = match self.asking {
+            Asking::Alike => "alike",
+            Asking::Unlike => "unlike",
+        };
+        let load = match self.load {
+            Load::Bulk { .. } => "bulk",
+            Load::Api { .. } => "api",
+        };
+        format!("fanout-{load}-{asking}")
+    }
+
     fn title(&self) -> String {
         let asking = self.asking.meaning();
         let load = match self.load {

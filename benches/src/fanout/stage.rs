@@ -9,6 +9,7 @@ use uuid::Uuid;
 
 use super::crowd::{Asking, Crowd, Door};
 use crate::board::Board;
+use crate::flames::Watched;
 use crate::postgres::Postgres;
 use crate::processor::Used;
 use crate::server::Server;
@@ -84,6 +85,11 @@ impl<'a> Stage<'a> {
     /// What was used until now.
     pub(super) fn used(&self) -> Used {
         Used::until_now(self.server.process(), self.postgres.process())
+    }
+
+    /// The server that delivers, to be looked at.
+    pub(super) fn watched(&self) -> Watched {
+        Watched::of(&self.server, self.postgres)
     }
 
     /// The bytes of memory that the delivering server has in use.

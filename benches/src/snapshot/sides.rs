@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 use sqlx::AssertSqlSafe;
 
 use crate::board::{self, Active, Board};
+use crate::flames::{Flames, Watched};
 use crate::npm::Package;
 use crate::postgres::{Postgres, execute};
 use crate::processor::Used;
@@ -147,6 +148,20 @@ impl Asked {
             server: used.server * 1e3 / count,
             postgres: used.postgres * 1e3 / count,
         })
+    }
+
+    /// Asks Callboard once more, and draws it.
+    pub(super) async fn draw(
+        &self,
+        postgres: &Postgres,
+        args: &SnapshotArgs,
+        question: Question,
+        flames: &Flames,
+    ) -> anyhow::Result<()> {
+        let asked = self.ask(postgres, args, (Side::Callboard, question, args.seconds));
+        let name = format!("{}-{}", question.name(), self.finished);
+        let watched = Watched::of(&self.board.server, postgres);
+        flames.of(&name, watched, asked).await
     }
 
     fn request(&self, side: Side, question: Question) -> Request {
