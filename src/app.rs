@@ -16,6 +16,7 @@ use crate::event::hub::Hub;
 use crate::graphql::context::Board;
 use crate::graphql::{Executor, Shared};
 use crate::http::{self, Edge, Quota, Sessions};
+use crate::metrics::Metrics;
 use crate::runtime::heartbeat::Heartbeats;
 use crate::settings::Settings;
 use crate::task::together::Together;
@@ -52,6 +53,7 @@ impl App {
     /// Puts a server together; it does nothing before it runs.
     pub fn new(config: Config) -> Self {
         let db = Pool::from(db::connect(&config.database, &config.connect));
+        let metrics = Metrics::default();
         let doorbell = Doorbell::default();
         let requests = TaskTracker::new();
         let writer = Writer::new(db.clone(), doorbell.clone());
@@ -62,6 +64,7 @@ impl App {
             shared: Shared::new(requests.clone()),
             hub: Hub::new(db.clone(), requests.clone()),
             writer,
+            metrics,
             settings: config.settings.clone(),
             db,
         };

@@ -18,6 +18,7 @@ use callboard::doorbell::Doorbell;
 use callboard::event::hub::Hub;
 use callboard::graphql::context::Board;
 use callboard::graphql::{self, Schema, Shared};
+use callboard::metrics::Metrics;
 use callboard::runtime::heartbeat::Heartbeats;
 use callboard::task::together::Together;
 use secrecy::SecretString;
@@ -40,6 +41,7 @@ pub(crate) async fn serve(
     stop: CancellationToken,
 ) -> anyhow::Result<()> {
     let db = Pool::from(db::connect(&config.database, &config.connect));
+    let metrics = Metrics::default();
     let (doorbell, tracker) = (Doorbell::default(), TaskTracker::new());
     let writer = Writer::new(db.clone(), doorbell.clone());
     let board = Board {
@@ -49,6 +51,7 @@ pub(crate) async fn serve(
         shared: Shared::new(tracker.clone()),
         hub: Hub::new(db.clone(), tracker.clone()),
         writer,
+        metrics,
         settings: config.settings,
         db: db.clone(),
     };

@@ -184,7 +184,7 @@ impl Conversation {
         if let (Some(token), Some(client)) = (token, &self.client) {
             // To look a token up costs as much as a request.
             if let Err(error) = self.edge.quota.request(&client.viewer) {
-                return ControlFlow::Break(Some(Close::refused(&error)));
+                return Self::turn_away(&self.edge, &error);
             }
             let before = client.viewer.identity.clone();
             let viewer = Self::authenticate(&self.edge, Some(token)).await?;
@@ -204,9 +204,15 @@ impl Conversation {
         let found = viewer::authenticate(edge, token);
         match edge.stop.run_until_cancelled(found).await {
             Some(Ok(viewer)) => ControlFlow::Continue(viewer),
-            Some(Err(error)) => ControlFlow::Break(Some(Close::refused(&error))),
+            Some(Err(error)) => Self::turn_away(edge, &error),
             None => ControlFlow::Break(Some(Close::RESTART)),
         }
+    }
+
+    /// Closes the socket of somebody who is refused.
+    fn turn_away<T>(edge: &Edge, error: &Error) -> ControlFlow<Option<Close>, T> {
+        edge.board.metrics.operations.refused(error.code());
+        ControlFlow::Break(Some(Close::refused(error)))
     }
 
     /// Goes on on behalf of a viewer.
@@ -228,7 +234,7 @@ impl Conversation {
                 });
                 ControlFlow::Continue(())
             }
-            Err(error) => ControlFlow::Break(Some(Close::refused(&error))),
+            Err(error) => Self::turn_away(&self.edge, &error),
         }
     }
 
@@ -249,6 +255,7 @@ impl Conversation {
             })
         };
         if let Err(error) = permitted {
+            self.edge.board.metrics.operations.refused(error.code());
             return self.refuse(id, &Outcome::from(error)).await;
         }
         let request = Request::from(parameters).data(client.viewer.clone());
