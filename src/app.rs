@@ -15,6 +15,7 @@ use crate::doorbell::Doorbell;
 use crate::event::hub::Hub;
 use crate::graphql::context::Board;
 use crate::graphql::{Executor, Shared};
+use crate::group::Desk;
 use crate::http::{self, Edge, Quota, Sessions};
 use crate::metrics::Metrics;
 use crate::runtime::heartbeat::Heartbeats;
@@ -57,12 +58,13 @@ impl App {
         let doorbell = Doorbell::default();
         let requests = TaskTracker::new();
         let writer = Writer::new(db.clone(), doorbell.clone());
+        let desk = || Desk::new(&requests, &metrics.groups);
         let board = Board {
-            gate: Gate::new(&db, &requests),
-            heartbeats: Heartbeats::new(&writer, &requests),
-            tasks: Together::new(&writer, &config.settings, &requests),
+            gate: Gate::new(&db, desk()),
+            heartbeats: Heartbeats::new(&writer, desk()),
+            tasks: Together::new(&writer, &config.settings, desk()),
             shared: Shared::new(requests.clone()),
-            hub: Hub::new(db.clone(), requests.clone()),
+            hub: Hub::new(db.clone(), requests.clone(), &metrics),
             writer,
             metrics,
             settings: config.settings.clone(),

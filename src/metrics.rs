@@ -6,6 +6,7 @@
 //!
 //! `docs/metrics.md` has a table of them, which is tested to be what the page says.
 
+mod groups;
 mod operations;
 
 use std::fmt;
@@ -14,6 +15,7 @@ use std::sync::Arc;
 use prometheus_client::encoding::prometheus_text;
 use prometheus_client::registry::Registry;
 
+pub use groups::{Groups, Verb};
 pub use operations::{Execution, Executions, Kind, Operations, Subscribed, Subscriptions};
 
 /// How the page is written.
@@ -27,6 +29,8 @@ const PREFIX: &str = "callboard";
 pub struct Metrics {
     /// What clients ask for.
     pub operations: Operations,
+    /// What is done together.
+    pub groups: Groups,
     registry: Arc<Registry>,
 }
 
@@ -45,6 +49,7 @@ impl Default for Metrics {
         let mut registry = Registry::with_prefix(PREFIX);
         Self {
             operations: Operations::new(&mut registry),
+            groups: Groups::new(&mut registry),
             registry: Arc::new(registry),
         }
     }

@@ -19,6 +19,7 @@ use super::reach::Extent;
 use crate::db::Pool;
 use crate::error::{Error, Result};
 use crate::group::{Desk, Group};
+use crate::metrics::Metrics;
 
 /// How many pages are read at once: those who are behind shall not have all connections of the pool, nor of the memory
 /// more than so many pages take.
@@ -61,10 +62,10 @@ struct Known {
 
 impl CatchUp {
     /// Reads on a tracker.
-    pub(super) fn new(db: Pool, tracker: TaskTracker) -> Self {
+    pub(super) fn new(db: Pool, tracker: TaskTracker, metrics: &Metrics) -> Self {
         let looking = db.clone();
-        let desk = Desk::new(&tracker).with_room_for(MOST_LOOKING);
-        let looks = Group::new(desk, move |asked, turn| {
+        let desk = Desk::new(&tracker, &metrics.groups).with_room_for(MOST_LOOKING);
+        let looks = Group::new("look", desk, move |asked, turn| {
             let db = looking.clone();
             async move {
                 let _turn = turn;

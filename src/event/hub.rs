@@ -20,6 +20,7 @@ use super::{Batch, Cursor, Follower, Watcher, mend, read, tip};
 use crate::db::Pool;
 use crate::doorbell::Doorbell;
 use crate::error::{Error, Result};
+use crate::metrics::Metrics;
 
 /// How many batches a subscriber may lag behind before it reads the log itself.
 const BUFFERED_BATCHES: usize = 256;
@@ -70,12 +71,12 @@ pub struct Hub {
 
 impl Hub {
     /// Makes a hub; it hands out nothing until it runs. What those read who are behind is read on the tracker.
-    pub fn new(db: Pool, tracker: TaskTracker) -> Self {
+    pub fn new(db: Pool, tracker: TaskTracker, metrics: &Metrics) -> Self {
         let (heard, _) = broadcast::channel(BUFFERED_BATCHES);
         let (position, _) = watch::channel(None);
         let (looks, _) = watch::channel(());
         Self {
-            catch_up: Arc::new(CatchUp::new(db.clone(), tracker)),
+            catch_up: Arc::new(CatchUp::new(db.clone(), tracker, metrics)),
             db,
             heard,
             parcels: Arc::default(),

@@ -1,6 +1,7 @@
 //! `/metrics`: what a server counts of itself, as whoever operates it reads it.
 
 mod documented;
+mod group;
 mod operation;
 mod page;
 mod server;
