@@ -126,6 +126,7 @@ impl App {
         tracker.spawn(sweeper::run(
             board.writer.clone(),
             config.settings,
+            board.metrics.sweeps.clone(),
             stop_loops.clone(),
         ));
         let bounds = board.settings.edge.clone();

@@ -8,6 +8,8 @@
 
 mod groups;
 mod operations;
+mod sweeps;
+mod used;
 
 use std::fmt;
 use std::sync::Arc;
@@ -17,6 +19,9 @@ use prometheus_client::registry::Registry;
 
 pub use groups::{Groups, Verb};
 pub use operations::{Execution, Executions, Kind, Operations, Subscribed, Subscriptions};
+pub use sweeps::{Sweep, Sweeps};
+pub use used::Connections;
+use used::Used;
 
 /// How the page is written.
 pub const CONTENT_TYPE: &str = prometheus_text::CONTENT_TYPE;
@@ -31,12 +36,17 @@ pub struct Metrics {
     pub operations: Operations,
     /// What is done together.
     pub groups: Groups,
+    /// What happened because nobody did anything.
+    pub sweeps: Sweeps,
+    /// The connections to the database.
+    used: Used,
     registry: Arc<Registry>,
 }
 
 impl Metrics {
-    /// The page.
-    pub fn page(&self) -> Result<String, fmt::Error> {
+    /// The page, with what is to be had only by looking: the connections to the database.
+    pub fn page(&self, connections: Connections) -> Result<String, fmt::Error> {
+        self.used.set(connections);
         let mut page = String::new();
         prometheus_text::encode(&mut page, &self.registry)?;
         Ok(page)
@@ -50,6 +60,8 @@ impl Default for Metrics {
         Self {
             operations: Operations::new(&mut registry),
             groups: Groups::new(&mut registry),
+            sweeps: Sweeps::new(&mut registry),
+            used: Used::new(&mut registry),
             registry: Arc::new(registry),
         }
     }

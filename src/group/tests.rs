@@ -11,7 +11,7 @@ use tokio_util::task::TaskTracker;
 
 use super::{Desk, Group, MOST_TOGETHER, MOST_WAITING, Patience};
 use crate::error::Error;
-use crate::metrics::Metrics;
+use crate::metrics::{Connections, Metrics};
 
 /// What was asked for together, and how long it was to wait.
 type Seen = Arc<Mutex<Vec<(Vec<usize>, Patience)>>>;
@@ -116,7 +116,7 @@ async fn no_more_wait_than_there_is_room_for() {
     let (answer, _, others) = select_all(requests).await;
     assert_eq!(answer.unwrap_err().code(), "RATE_LIMITED");
     assert_eq!(others.len(), MOST_WAITING);
-    let page = metrics.page().unwrap();
+    let page = metrics.page(Connections::default()).unwrap();
     for counted in [
         "refused_total{verb=\"test\"} 1",
         "waiting{verb=\"test\"} 4096",

@@ -14,7 +14,8 @@ use crate::metrics::CONTENT_TYPE;
 
 /// The page.
 pub(super) async fn page(State(edge): State<Arc<Edge>>) -> Response {
-    match edge.board.metrics.page() {
+    let board = &edge.board;
+    match board.metrics.page(board.db.count()) {
         Ok(page) => ([(header::CONTENT_TYPE, CONTENT_TYPE)], page).into_response(),
         Err(error) => {
             tracing::error!(error = %error, "the metrics could not be written");
