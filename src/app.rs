@@ -55,7 +55,7 @@ impl App {
     pub fn new(config: Config) -> Self {
         let db = Pool::from(db::connect(&config.database, &config.connect));
         let metrics = Metrics::default();
-        let doorbell = Doorbell::default();
+        let doorbell = Doorbell::new(&metrics.live);
         let requests = TaskTracker::new();
         let writer = Writer::new(db.clone(), doorbell.clone());
         let desk = || Desk::new(&requests, &metrics.groups);

@@ -7,6 +7,7 @@
 //! `docs/metrics.md` has a table of them, which is tested to be what the page says.
 
 mod groups;
+mod live;
 mod operations;
 mod sweeps;
 mod used;
@@ -18,6 +19,7 @@ use prometheus_client::encoding::prometheus_text;
 use prometheus_client::registry::Registry;
 
 pub use groups::{Groups, Verb};
+pub use live::{Live, Open};
 pub use operations::{Execution, Executions, Kind, Operations, Subscribed, Subscriptions};
 pub use sweeps::{Sweep, Sweeps};
 pub use used::Connections;
@@ -36,6 +38,8 @@ pub struct Metrics {
     pub operations: Operations,
     /// What is done together.
     pub groups: Groups,
+    /// How changes come to those who watch.
+    pub live: Live,
     /// What happened because nobody did anything.
     pub sweeps: Sweeps,
     /// The connections to the database.
@@ -60,6 +64,7 @@ impl Default for Metrics {
         Self {
             operations: Operations::new(&mut registry),
             groups: Groups::new(&mut registry),
+            live: Live::new(&mut registry),
             sweeps: Sweeps::new(&mut registry),
             used: Used::new(&mut registry),
             registry: Arc::new(registry),

@@ -20,7 +20,7 @@ use super::{Batch, Cursor, Follower, Watcher, mend, read, tip};
 use crate::db::Pool;
 use crate::doorbell::Doorbell;
 use crate::error::{Error, Result};
-use crate::metrics::Metrics;
+use crate::metrics::{Live, Metrics};
 
 /// How many batches a subscriber may lag behind before it reads the log itself.
 const BUFFERED_BATCHES: usize = 256;
@@ -67,6 +67,7 @@ pub struct Hub {
     /// How often the log was found not to be the one that it was.
     breaks: Arc<AtomicU64>,
     catch_up: Arc<CatchUp>,
+    metrics: Live,
 }
 
 impl Hub {
@@ -83,6 +84,7 @@ impl Hub {
             position,
             looks,
             breaks: Arc::default(),
+            metrics: metrics.live.clone(),
         }
     }
 
@@ -138,6 +140,7 @@ impl Hub {
             (false, false) => POLL_INTERVAL,
         };
         if batch.through > after {
+            self.count(&batch);
             self.position.send_replace(Some(batch.through));
             self.hand_out_batch(batch);
         }
@@ -157,6 +160,15 @@ impl Hub {
         let now = tip(&self.db).await?;
         self.position.send_replace(Some(now));
         Ok(now)
+    }
+
+    fn count(&self, batch: &Batch) {
+        for event in &batch.events {
+            self.metrics.read(event.row.kind);
+        }
+        if let Some(age_secs) = batch.age_secs {
+            self.metrics.delayed(age_secs);
+        }
     }
 
     fn hand_out_batch(&self, batch: Arc<Batch>) {
@@ -213,6 +225,11 @@ impl Hub {
     pub fn buffered_bytes(&self) -> usize {
         let parcels = self.parcels.lock().unwrap_or_else(PoisonError::into_inner);
         parcels.bytes()
+    }
+
+    /// A subscriber has fallen behind.
+    pub(super) fn count_lagged(&self) {
+        self.metrics.lagged();
     }
 
     /// How far the hub has read; none before its first look.

@@ -99,13 +99,14 @@ fn respond(
     let complete = stream::once(async { "event: complete\ndata:\n\n".to_owned() });
     let events = results.map(|result| next(&result)).chain(complete);
     let (stop, ended) = (edge.stop.clone(), session.ended());
+    let open = edge.board.metrics.live.event_stream();
     let over = async move {
         tokio::select! {
             () = stop.cancelled() => {}
             () = ended.cancelled() => {}
         }
-        // The session is as long as the stream.
-        drop(session);
+        // They are as long as the stream.
+        drop((session, open));
     };
     let events = with_comments(
         events.take_until(Box::pin(over)).boxed(),

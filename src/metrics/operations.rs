@@ -251,7 +251,7 @@ impl Subscribed {
 
 impl Drop for Subscribed {
     fn drop(&mut self) {
-        self.of.open.dec();
         self.of.endings.count(self.code.take());
+        self.of.open.dec();
     }
 }

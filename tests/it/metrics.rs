@@ -2,6 +2,7 @@
 
 mod documented;
 mod group;
+mod live;
 mod operation;
 mod page;
 mod server;
@@ -15,7 +16,7 @@ use crate::harness::{Client, PATIENCE};
 const QUERY: &str = "{ viewer { kind } }";
 
 /// The page of a server, by somebody without a token.
-async fn page(address: SocketAddr) -> Page {
+pub(crate) async fn page(address: SocketAddr) -> Page {
     let response = get(address).await;
     assert_eq!(response.status(), 200);
     Page::read(&response.text().await.expect("a whole page"))

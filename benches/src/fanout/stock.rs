@@ -43,7 +43,7 @@ pub(crate) async fn serve(
 ) -> anyhow::Result<()> {
     let db = Pool::from(db::connect(&config.database, &config.connect));
     let metrics = Metrics::default();
-    let (doorbell, tracker) = (Doorbell::default(), TaskTracker::new());
+    let (doorbell, tracker) = (Doorbell::new(&metrics.live), TaskTracker::new());
     let writer = Writer::new(db.clone(), doorbell.clone());
     let desk = || Desk::new(&tracker, &metrics.groups);
     let board = Board {

@@ -21,6 +21,7 @@ use crate::graphql::Outcome;
 use crate::http::parameters::Parameters;
 use crate::http::sessions::Session;
 use crate::http::{Edge, viewer};
+use crate::metrics::Open;
 
 /// How long a client may take to answer that it is closing too.
 const FAREWELL: std::time::Duration = std::time::Duration::from_secs(1);
@@ -32,6 +33,8 @@ const WRITTEN_AT_ONCE: usize = 64;
 pub(super) struct Conversation {
     edge: Arc<Edge>,
     socket: WebSocket,
+    /// Counts it.
+    _open: Open,
     /// The token of the request that opened the socket.
     from_header: Option<SecretString>,
     client: Option<Client>,
@@ -69,6 +72,7 @@ impl Conversation {
     ) -> Self {
         Self {
             due: Instant::now() + edge.bounds.init_timeout,
+            _open: edge.board.metrics.live.socket(),
             edge,
             socket,
             from_header,

@@ -6,7 +6,7 @@ use uuid::Uuid;
 
 use super::page::Page;
 use super::{QUERY, page, until};
-use crate::harness::{Client, Socket, TestApp, World};
+use crate::harness::{Client, Events, Socket, TestApp, World};
 
 const ENDED: &str = "callboard_operations_total";
 const TOOK: &str = "callboard_operation_duration_seconds";
@@ -125,10 +125,15 @@ async fn a_subscription_is_open_until_it_ends_and_counts_then() {
     banner.next().await;
     let meanwhile = page(app.address()).await;
     assert_eq!(open(&meanwhile), 1);
+    assert_eq!(meanwhile.count("callboard_sockets", &[]), 1);
     assert_eq!(ended(&meanwhile, "subscription", "issueTasks", "OK"), 0);
     drop(banner);
-    let after = until(app.address(), |page| open(page) == 0).await;
-    assert_eq!(ended(&after, "subscription", "issueTasks", "OK"), 1);
+    let is_over = |page: &Page| {
+        open(page) == 0
+            && ended(page, "subscription", "issueTasks", "OK") == 1
+            && page.count("callboard_sockets", &[]) == 0
+    };
+    until(app.address(), is_over).await;
 }
 
 #[tokio::test]
@@ -139,8 +144,33 @@ async fn a_subscription_that_is_refused_counts_with_the_code() {
     let elsewhere = json!({"id": Uuid::new_v4()});
     let mut refused = world.host.subscribe(events, elsewhere).await;
     assert_eq!(refused.error().await.code, "NOT_FOUND");
-    let counted = |page: &Page| ended(page, "subscription", "taskEvents", "NOT_FOUND") == 1;
-    let page = until(app.address(), counted).await;
-    let open = page.count("callboard_subscriptions", &[("field", "taskEvents")]);
-    assert_eq!(open, 0);
+    let open = |page: &Page| page.count("callboard_subscriptions", &[("field", "taskEvents")]);
+    let counted = |page: &Page| {
+        ended(page, "subscription", "taskEvents", "NOT_FOUND") == 1 && open(page) == 0
+    };
+    until(app.address(), counted).await;
+}
+
+#[tokio::test]
+async fn an_event_stream_is_open_until_it_is_left() {
+    let app = TestApp::start().await;
+    let token = app.token(Identity::Admin).await;
+    let _client = Client::new(app.address(), "");
+    let document = "subscription($id: UUID!) { issueTasks(issueId: $id) { activeTasks { id } } }";
+    let body = json!({"query": document, "variables": {"id": Uuid::new_v4()}});
+    let request = reqwest::Client::new()
+        .post(format!("http://{}/graphql/stream", app.address()))
+        .bearer_auth(token)
+        .header("accept", "text/event-stream")
+        .header("content-type", "application/json")
+        .body(body.to_string());
+    let mut events = Events::of(request).await;
+    events.data().await;
+    let meanwhile = page(app.address()).await;
+    assert_eq!(meanwhile.count("callboard_event_streams", &[]), 1);
+    let open = |page: &Page| page.count("callboard_subscriptions", &[("field", "issueTasks")]);
+    assert_eq!(open(&meanwhile), 1);
+    drop(events);
+    let is_left = |page: &Page| page.count("callboard_event_streams", &[]) == 0 && open(page) == 0;
+    until(app.address(), is_left).await;
 }

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 /// What a page says.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Page {
+pub(crate) struct Page {
     pub(super) metrics: BTreeMap<String, Metric>,
 }
 
@@ -64,7 +64,7 @@ impl Page {
     }
 
     /// The same, of what is counted.
-    pub(super) fn count(&self, name: &str, labels: &[(&str, &str)]) -> u64 {
+    pub(crate) fn count(&self, name: &str, labels: &[(&str, &str)]) -> u64 {
         let value = self.value(name, labels).to_string();
         value
             .parse()
