@@ -15,7 +15,9 @@ use crate::doorbell::Doorbell;
 use crate::event::hub::Hub;
 use crate::graphql::context::Board;
 use crate::graphql::{Executor, Shared};
+use crate::group::Desk;
 use crate::http::{self, Edge, Quota, Sessions};
+use crate::metrics::Metrics;
 use crate::runtime::heartbeat::Heartbeats;
 use crate::settings::Settings;
 use crate::task::together::Together;
@@ -52,16 +54,19 @@ impl App {
     /// Puts a server together; it does nothing before it runs.
     pub fn new(config: Config) -> Self {
         let db = Pool::from(db::connect(&config.database, &config.connect));
-        let doorbell = Doorbell::default();
+        let metrics = Metrics::default();
+        let doorbell = Doorbell::new(&metrics.live);
         let requests = TaskTracker::new();
         let writer = Writer::new(db.clone(), doorbell.clone());
+        let desk = || Desk::new(&requests, &metrics.groups);
         let board = Board {
-            gate: Gate::new(&db, &requests),
-            heartbeats: Heartbeats::new(&writer, &requests),
-            tasks: Together::new(&writer, &config.settings, &requests),
+            gate: Gate::new(&db, desk()),
+            heartbeats: Heartbeats::new(&writer, desk()),
+            tasks: Together::new(&writer, &config.settings, desk()),
             shared: Shared::new(requests.clone()),
-            hub: Hub::new(db.clone(), requests.clone()),
+            hub: Hub::new(db.clone(), requests.clone(), &metrics),
             writer,
+            metrics,
             settings: config.settings.clone(),
             db,
         };
@@ -121,6 +126,7 @@ impl App {
         tracker.spawn(sweeper::run(
             board.writer.clone(),
             config.settings,
+            board.metrics.sweeps.clone(),
             stop_loops.clone(),
         ));
         let bounds = board.settings.edge.clone();

@@ -17,6 +17,8 @@ use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
+use crate::metrics::{Live, Metrics};
+
 /// The channel; the triggers of the event log ring it for sessions that are not ours.
 const CHANNEL: &str = "callboard";
 
@@ -43,21 +45,29 @@ struct State {
     heard: Notify,
     /// Something was committed here, and the other servers do not know yet.
     to_ring: Notify,
+    metrics: Live,
 }
 
 impl Default for Doorbell {
+    /// One of which nobody keeps count.
     fn default() -> Self {
+        Self::new(&Metrics::default().live)
+    }
+}
+
+impl Doorbell {
+    /// A bell that nobody has rung.
+    pub fn new(metrics: &Live) -> Self {
         Self {
             state: Arc::new(State {
                 server_id: Uuid::new_v4().to_string(),
                 heard: Notify::new(),
                 to_ring: Notify::new(),
+                metrics: metrics.clone(),
             }),
         }
     }
-}
 
-impl Doorbell {
     /// Says that a change has been committed.
     pub fn ring(&self) {
         self.state.heard.notify_one();
@@ -127,7 +137,8 @@ impl Doorbell {
             .await?;
         let mut listener = PgListener::connect_with(&pool).await?;
         listener.listen(CHANNEL).await?;
-        self.test_listener(db, &mut listener).await;
+        let hears = self.test_listener(db, &mut listener).await;
+        let _connected = hears.then(|| self.state.metrics.listen());
         tracing::debug!("listener connected");
         // What was committed while nobody listened has to be read now.
         self.state.heard.notify_one();
@@ -141,8 +152,8 @@ impl Doorbell {
         Ok(())
     }
 
-    /// Rings once and waits to hear it.
-    async fn test_listener(&self, db: &impl ConnectionTrait, listener: &mut PgListener) {
+    /// Rings once and waits to hear it; says whether it did.
+    async fn test_listener(&self, db: &impl ConnectionTrait, listener: &mut PgListener) -> bool {
         let heard = async {
             if self.notify(db).await.is_ok() {
                 while let Ok(Some(notification)) = listener.try_recv().await {
@@ -153,12 +164,14 @@ impl Doorbell {
             }
             std::future::pending::<()>().await;
         };
-        if tokio::time::timeout(LISTEN_TEST, heard).await.is_err() {
+        let hears = tokio::time::timeout(LISTEN_TEST, heard).await.is_ok();
+        if !hears {
             tracing::warn!(
                 "LISTEN is not answered on this connection, as behind a transaction pooler; give the listener a \
                  database URL of its own, or changes made elsewhere show up only when polled for"
             );
         }
+        hears
     }
 
     /// Sends one notification.

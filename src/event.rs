@@ -86,6 +86,8 @@ pub struct Batch {
     pub more: bool,
     /// Whether a writer that was still under way held back events behind it.
     pub held_back: bool,
+    /// How long before it was read its first event was written, by the database's clock; none where nothing was read.
+    pub age_secs: Option<f64>,
 }
 
 impl Batch {
@@ -97,6 +99,7 @@ impl Batch {
             events: Vec::new(),
             more: false,
             held_back: false,
+            age_secs: None,
         }
     }
 

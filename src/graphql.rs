@@ -23,7 +23,7 @@ mod workspace;
 
 use async_graphql::{MergedObject, MergedSubscription};
 
-pub use executor::{Executor, Outcome, Payload, Prepared, is_request_error};
+pub use executor::{Executor, Outcome, Payload, Prepared, code, is_request_error};
 pub use feed::Shared;
 
 /// What can be asked.

@@ -25,6 +25,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
 use tokio_util::task::TaskTracker;
 
 use crate::error::{self, Error, Result};
+use crate::metrics::{Groups, Verb};
 
 /// The most requests that are done in one transaction; or fewer, where one may stand for several.
 const MOST_TOGETHER: usize = 64;
@@ -76,15 +77,17 @@ pub struct Desk {
     tracker: TaskTracker,
     turn: Arc<Semaphore>,
     most_waiting: usize,
+    metrics: Groups,
 }
 
 impl Desk {
     /// A new desk. What has begun there is on the tracker, so that it is done to its end.
-    pub fn new(tracker: &TaskTracker) -> Self {
+    pub fn new(tracker: &TaskTracker, metrics: &Groups) -> Self {
         Self {
             tracker: tracker.clone(),
             turn: Arc::new(Semaphore::new(1)),
             most_waiting: MOST_WAITING,
+            metrics: metrics.clone(),
         }
     }
 
@@ -114,6 +117,7 @@ struct Shared<A, T> {
     execute: Box<Execute<A, T>>,
     weigh: Weigh<A>,
     desk: Desk,
+    counts: Verb,
     waiting: Mutex<Waiting<A, T>>,
 }
 
@@ -133,16 +137,21 @@ where
     A: Clone + Send + 'static,
     T: Send + 'static,
 {
-    /// Does requests by `execute`, at a desk.
-    pub fn new<F>(desk: Desk, execute: impl Fn(Vec<A>, Turn) -> F + Send + Sync + 'static) -> Self
+    /// Does requests by `execute`, at a desk, and counts them under a name.
+    pub fn new<F>(
+        verb: &'static str,
+        desk: Desk,
+        execute: impl Fn(Vec<A>, Turn) -> F + Send + Sync + 'static,
+    ) -> Self
     where
         F: Future<Output = Result<Vec<Result<T>>>> + Send + 'static,
     {
-        Self::weighing(desk, |_| 1, execute)
+        Self::weighing(verb, desk, |_| 1, execute)
     }
 
     /// The same, where some are more work than others.
     pub fn weighing<F>(
+        verb: &'static str,
         desk: Desk,
         weigh: Weigh<A>,
         execute: impl Fn(Vec<A>, Turn) -> F + Send + Sync + 'static,
@@ -157,6 +166,7 @@ where
         let shared = Shared {
             execute: Box::new(move |asked, turn| Box::pin(execute(asked, turn))),
             weigh,
+            counts: desk.metrics.verb(verb),
             desk,
             waiting: Mutex::new(waiting),
         };
@@ -187,12 +197,14 @@ where
     fn admit(self: &Arc<Self>, request: Request<A, T>) -> Result<()> {
         let mut waiting = self.waiting();
         if waiting.requests.len() >= self.desk.most_waiting {
+            self.counts.refused();
             return Err(Error::RateLimited {
                 problem: "too many requests of this kind wait for the database",
                 retry_after: RETRY_AFTER,
             });
         }
         waiting.requests.push_back(request);
+        self.counts.wait(waiting.requests.len());
         if !waiting.under_way {
             waiting.under_way = true;
             self.desk.tracker.spawn(Arc::clone(self).serve());
@@ -226,9 +238,13 @@ where
         });
         let together = together.count();
         waiting.under_way = together > 0;
-        waiting
-            .under_way
-            .then(|| waiting.requests.drain(..together).collect())
+        if !waiting.under_way {
+            return None;
+        }
+        let requests = waiting.requests.drain(..together).collect();
+        self.counts.together(together);
+        self.counts.wait(waiting.requests.len());
+        Some(requests)
     }
 
     async fn answer(self: &Arc<Self>, requests: Vec<Request<A, T>>, turn: Turn) {
@@ -249,6 +265,7 @@ where
             }
             Err(error) => {
                 tracing::debug!(%error, together = requests.len(), "done again, each alone");
+                self.counts.alone(requests.len());
                 for request in requests {
                     self.desk
                         .tracker
@@ -294,6 +311,7 @@ impl<A, T> Drop for Ended<'_, A, T> {
         if waiting.under_way && std::thread::panicking() {
             waiting.under_way = false;
             waiting.requests.clear();
+            self.0.counts.wait(0);
         }
     }
 }

@@ -3,6 +3,7 @@
 mod graphql;
 mod health;
 mod listener;
+mod metrics;
 mod negotiation;
 mod parameters;
 mod quota;
@@ -67,6 +68,7 @@ pub(crate) fn router(edge: Edge) -> Router {
         .route("/schema.graphql", get(graphql::schema))
         .route("/healthz", get(health::alive))
         .route("/readyz", get(health::ready))
+        .route("/metrics", get(metrics::page))
         .with_state(Arc::new(edge))
         .layer(CatchPanicLayer::custom(panicked))
         .layer(TraceLayer::new_for_http().make_span_with(span))

@@ -30,7 +30,7 @@
 //!
 //! A module uses those below it in this list, never those above: [`cli`] → [`demo`] → [`app`] → [`http`], [`background`]
 //! → [`graphql`] → the capabilities ([`task`], [`agent`], [`runtime`], [`issue`], [`presence`], [`workspace`]) →
-//! [`auth`], [`event`], [`doorbell`], [`group`], [`db`] → [`settings`], [`limits`], [`error`] → `entity`.
+//! [`auth`], [`event`], [`doorbell`], [`group`], [`db`] → [`settings`], [`limits`], [`error`], [`metrics`] → `entity`.
 //!
 //! - [`cli`], [`config`], [`telemetry`]: the command line, its flags and the log. What is for machines goes to standard
 //!   output, all else to standard error.
@@ -50,6 +50,7 @@
 //! - [`db`]: connecting, migrating, writing; [`db::Pool`] lends the connection first that was used last, and
 //!   [`db::embedded`] is the Postgres that Callboard brings along.
 //! - [`error`]: what can go wrong in terms a client can act on, and its one conversion to GraphQL.
+//! - [`metrics`]: what a server counts of itself; those that do something count it, [`http`] shows it.
 //!
 //! Beside this crate: `entity` (rows, ids, closed vocabularies), `migration` (the history of the database), and
 //! `callboard-daemon`, which knows `schema.graphql` and nothing of the server. There is no layer of services and none of
@@ -155,3 +156,5 @@ pub mod limits;
 pub mod settings;
 
 pub mod error;
+
+pub mod metrics;

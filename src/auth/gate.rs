@@ -14,7 +14,6 @@ use entity::member::Role;
 use quick_cache::sync::Cache;
 use sea_orm::{ConnectionTrait, FromQueryResult, Statement, raw_sql};
 use secrecy::SecretString;
-use tokio_util::task::TaskTracker;
 use uuid::Uuid;
 
 use super::token::hash;
@@ -49,11 +48,12 @@ struct Remembered {
 }
 
 impl Gate {
-    /// Looks tokens up in a database.
-    pub fn new(db: &Pool, tracker: &TaskTracker) -> Self {
+    /// Looks tokens up in a database, at a desk of their own.
+    pub fn new(db: &Pool, desk: Desk) -> Self {
         let db = db.clone();
         let lookups = Group::new(
-            Desk::new(tracker).with_room_for(MOST_WAITING),
+            "authenticate",
+            desk.with_room_for(MOST_WAITING),
             move |hashes, turn| {
                 let db = db.clone();
                 async move {

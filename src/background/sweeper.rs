@@ -6,6 +6,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::db::Writer;
 use crate::error::Result;
+use crate::metrics::Sweeps;
 use crate::settings::Settings;
 use crate::task::lapse;
 
@@ -25,11 +26,20 @@ pub struct Swept {
 }
 
 /// Sweeps now and then until told to stop.
-pub(crate) async fn run(writer: Writer, settings: Settings, stop: CancellationToken) {
+pub(crate) async fn run(
+    writer: Writer,
+    settings: Settings,
+    metrics: Sweeps,
+    stop: CancellationToken,
+) {
     loop {
         match run_once(&writer, &settings).await {
-            Ok(swept) if swept == Swept::default() => {}
-            Ok(swept) => tracing::info!(?swept, "swept"),
+            Ok(swept) => {
+                count(&metrics, swept);
+                if swept != Swept::default() {
+                    tracing::info!(?swept, "swept");
+                }
+            }
             Err(error) => tracing::warn!(error = %error, "could not sweep; trying again later"),
         }
         if stop
@@ -40,6 +50,22 @@ pub(crate) async fn run(writer: Writer, settings: Settings, stop: CancellationTo
             return;
         }
     }
+}
+
+/// Counts what a sweep did.
+fn count(metrics: &Sweeps, swept: Swept) {
+    let Swept {
+        silenced,
+        lost,
+        timed_out,
+        expired,
+        removed,
+    } = swept;
+    metrics.silenced.add(silenced);
+    metrics.lost.add(lost);
+    metrics.timed_out.add(timed_out);
+    metrics.expired.add(expired);
+    metrics.removed.add(removed);
 }
 
 /// Sweeps once. The runtimes first, because the tasks go by what they are.

@@ -7,6 +7,7 @@
 //! Only statements that are transactions by themselves are run here. A transaction of several has a connection from the pool,
 //! which sees to it that what is given up is rolled back.
 
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -21,6 +22,7 @@ use sqlx::query::Query;
 use sqlx::{AssertSqlSafe, Executor, PgPool, Postgres};
 
 use super::TRUSTED_IDLE;
+use crate::metrics::Connections;
 
 /// The most connections that are kept, if that is no more than a quarter of the pool: the others are for transactions.
 const MOST_KEPT: u32 = 8;
@@ -33,6 +35,8 @@ const KEPT_FOR: Duration = Duration::from_mins(1);
 pub struct Pool {
     connections: DatabaseConnection,
     kept: Arc<Mutex<Kept>>,
+    /// How many wait for a connection.
+    waiting: Arc<AtomicUsize>,
 }
 
 /// Those that do not go back, the one that was used last at the end.
@@ -57,15 +61,29 @@ impl Pool {
         &self.connections
     }
 
+    /// How many connections there are, and how many wait for one.
+    pub fn count(&self) -> Connections {
+        let (pool, kept) = (self.sqlx(), self.kept().connections.len());
+        let whole = |count: u32| usize::try_from(count).unwrap_or(usize::MAX);
+        Connections {
+            most: whole(pool.options().get_max_connections()),
+            open: whole(pool.size()),
+            idle: pool.num_idle() + kept,
+            waiting: self.waiting.load(Ordering::Relaxed),
+        }
+    }
+
     /// Begins a transaction.
     pub async fn begin(&self) -> Result<DatabaseTransaction, DbErr> {
         self.spare_one();
+        let _waiting = Waiting::among(&self.waiting);
         self.connections.begin().await
     }
 
     /// Begins a transaction that sees one moment and changes nothing.
     pub async fn begin_snapshot(&self) -> Result<DatabaseTransaction, DbErr> {
         self.spare_one();
+        let _waiting = Waiting::among(&self.waiting);
         let (isolation, access) = (IsolationLevel::RepeatableRead, AccessMode::ReadOnly);
         self.connections
             .begin_with_config(Some(isolation), Some(access))
@@ -114,7 +132,9 @@ impl Pool {
             let idle = std::mem::take(&mut self.kept().connections);
             drop((connection, idle));
         }
+        let waiting = Waiting::among(&self.waiting);
         let session = self.sqlx().acquire().await;
+        drop(waiting);
         let session =
             session.map_err(|error| DbErr::Conn(RuntimeErr::SqlxError(Arc::new(error))))?;
         let taken = Instant::now();
@@ -146,7 +166,24 @@ impl From<DatabaseConnection> for Pool {
         Self {
             connections,
             kept: Arc::new(Mutex::new(kept)),
+            waiting: Arc::default(),
         }
+    }
+}
+
+/// One that waits, until it is dropped.
+struct Waiting<'a>(&'a AtomicUsize);
+
+impl<'a> Waiting<'a> {
+    fn among(others: &'a AtomicUsize) -> Self {
+        others.fetch_add(1, Ordering::Relaxed);
+        Self(others)
+    }
+}
+
+impl Drop for Waiting<'_> {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
     }
 }
 

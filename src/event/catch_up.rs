@@ -19,6 +19,7 @@ use super::reach::Extent;
 use crate::db::Pool;
 use crate::error::{Error, Result};
 use crate::group::{Desk, Group};
+use crate::metrics::{Live, Metrics};
 
 /// How many pages are read at once: those who are behind shall not have all connections of the pool, nor of the memory
 /// more than so many pages take.
@@ -44,6 +45,7 @@ pub(super) struct CatchUp {
     looks: Group<(), Extent>,
     turns: Semaphore,
     known: Mutex<Known>,
+    metrics: Live,
 }
 
 /// By the cursors that were asked for.
@@ -61,10 +63,10 @@ struct Known {
 
 impl CatchUp {
     /// Reads on a tracker.
-    pub(super) fn new(db: Pool, tracker: TaskTracker) -> Self {
+    pub(super) fn new(db: Pool, tracker: TaskTracker, metrics: &Metrics) -> Self {
         let looking = db.clone();
-        let desk = Desk::new(&tracker).with_room_for(MOST_LOOKING);
-        let looks = Group::new(desk, move |asked, turn| {
+        let desk = Desk::new(&tracker, &metrics.groups).with_room_for(MOST_LOOKING);
+        let looks = Group::new("look", desk, move |asked, turn| {
             let db = looking.clone();
             async move {
                 let _turn = turn;
@@ -78,6 +80,7 @@ impl CatchUp {
             looks,
             turns: Semaphore::new(READINGS),
             known: Mutex::default(),
+            metrics: metrics.live.clone(),
         }
     }
 
@@ -94,6 +97,11 @@ impl CatchUp {
             waiting.unwrap_or_else(|| self.begin(&mut known, after))
         };
         Ok(reading.await?)
+    }
+
+    /// A subscriber has fallen behind.
+    pub(super) fn count_lagged(&self) {
+        self.metrics.lagged();
     }
 
     /// Forgets what is of the log as it was.

@@ -95,13 +95,19 @@ impl Follower {
                         let seen = std::mem::replace(&mut self.position, batch.through);
                         return Some(Ok(unseen(batch, seen)));
                     }
-                    None => self.behind = true,
+                    None => self.fall_behind(),
                 },
-                Err(RecvError::Lagged(_)) => self.behind = true,
+                Err(RecvError::Lagged(_)) => self.fall_behind(),
                 Ok(Heard::Break) => return Some(Err(Error::CursorExpired)),
                 Err(RecvError::Closed) => return None,
             }
         }
+    }
+
+    /// It has missed something: what comes next has to be read.
+    fn fall_behind(&mut self) {
+        self.behind = true;
+        self.catch_up.count_lagged();
     }
 
     /// Reads what comes next.
@@ -182,13 +188,20 @@ impl Watcher {
                             self.position = batch.through;
                             Change::Batch(batch)
                         }
-                        None => self.anything(),
+                        None => self.lagged(),
                     });
                 }
-                Ok(Heard::Break) | Err(RecvError::Lagged(_)) => return Some(self.anything()),
+                Ok(Heard::Break) => return Some(self.anything()),
+                Err(RecvError::Lagged(_)) => return Some(self.lagged()),
                 Err(RecvError::Closed) => return None,
             }
         }
+    }
+
+    /// It has fallen behind.
+    fn lagged(&mut self) -> Change {
+        self.hub.count_lagged();
+        self.anything()
     }
 
     /// It has missed something: from here on it goes by what the hub has read.

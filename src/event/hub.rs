@@ -20,6 +20,7 @@ use super::{Batch, Cursor, Follower, Watcher, mend, read, tip};
 use crate::db::Pool;
 use crate::doorbell::Doorbell;
 use crate::error::{Error, Result};
+use crate::metrics::{Live, Metrics};
 
 /// How many batches a subscriber may lag behind before it reads the log itself.
 const BUFFERED_BATCHES: usize = 256;
@@ -66,22 +67,24 @@ pub struct Hub {
     /// How often the log was found not to be the one that it was.
     breaks: Arc<AtomicU64>,
     catch_up: Arc<CatchUp>,
+    metrics: Live,
 }
 
 impl Hub {
     /// Makes a hub; it hands out nothing until it runs. What those read who are behind is read on the tracker.
-    pub fn new(db: Pool, tracker: TaskTracker) -> Self {
+    pub fn new(db: Pool, tracker: TaskTracker, metrics: &Metrics) -> Self {
         let (heard, _) = broadcast::channel(BUFFERED_BATCHES);
         let (position, _) = watch::channel(None);
         let (looks, _) = watch::channel(());
         Self {
-            catch_up: Arc::new(CatchUp::new(db.clone(), tracker)),
+            catch_up: Arc::new(CatchUp::new(db.clone(), tracker, metrics)),
             db,
             heard,
             parcels: Arc::default(),
             position,
             looks,
             breaks: Arc::default(),
+            metrics: metrics.live.clone(),
         }
     }
 
@@ -137,6 +140,7 @@ impl Hub {
             (false, false) => POLL_INTERVAL,
         };
         if batch.through > after {
+            self.count(&batch);
             self.position.send_replace(Some(batch.through));
             self.hand_out_batch(batch);
         }
@@ -156,6 +160,15 @@ impl Hub {
         let now = tip(&self.db).await?;
         self.position.send_replace(Some(now));
         Ok(now)
+    }
+
+    fn count(&self, batch: &Batch) {
+        for event in &batch.events {
+            self.metrics.read(event.row.kind);
+        }
+        if let Some(age_secs) = batch.age_secs {
+            self.metrics.delayed(age_secs);
+        }
     }
 
     fn hand_out_batch(&self, batch: Arc<Batch>) {
@@ -212,6 +225,11 @@ impl Hub {
     pub fn buffered_bytes(&self) -> usize {
         let parcels = self.parcels.lock().unwrap_or_else(PoisonError::into_inner);
         parcels.bytes()
+    }
+
+    /// A subscriber has fallen behind.
+    pub(super) fn count_lagged(&self) {
+        self.metrics.lagged();
     }
 
     /// How far the hub has read; none before its first look.

@@ -43,6 +43,8 @@ impl Page {
             pruned_through: cursor("pruned_through")?,
             drawn: cursor("drawn")?,
         };
+        let oldest = rows.first();
+        let age_secs = oldest.map(|oldest| oldest.try_get("", "age_secs"));
         let happened = rows.iter().map(Happened::from_row);
         let (events, more) = events(happened.collect::<Result<_, _>>()?);
         let batch = Batch {
@@ -50,6 +52,7 @@ impl Page {
             through: events.last().map_or(after, |last| last.cursor()),
             more,
             held_back: ends.drawn > horizon,
+            age_secs: age_secs.transpose()?,
             events,
         };
         Ok(Self {
@@ -107,7 +110,8 @@ impl Happened {
 async fn rows(db: &impl ConnectionTrait, after: Cursor) -> Result<Vec<QueryResult>, DbErr> {
     let event = columns_of::<task_event::Entity>("event", "event_");
     let sql = format!(
-        "select {event}, visibility, owner_id, daemon_id, (task).*, found, horizon, pruned_through, drawn
+        "select {event}, visibility, owner_id, daemon_id, (task).*, found, horizon, pruned_through, drawn,
+             extract(epoch from clock_timestamp() - (event).at)::double precision as age_secs
          from task_event_page($1, $2, $3)"
     );
     let values = [after.0.into(), EVENTS.into(), BYTES.into()];

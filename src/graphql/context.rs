@@ -10,6 +10,7 @@ use crate::auth::gate::Gate;
 use crate::db::{Pool, Write, Writer};
 use crate::error::{Error, Result};
 use crate::event::hub::Hub;
+use crate::metrics::Metrics;
 use crate::runtime::heartbeat::Heartbeats;
 use crate::settings::Settings;
 use crate::task::together::Together;
@@ -31,6 +32,8 @@ pub struct Board {
     pub hub: Hub,
     /// What subscriptions share.
     pub shared: Shared,
+    /// What is counted.
+    pub metrics: Metrics,
     /// The thresholds.
     pub settings: Settings,
 }

@@ -2,6 +2,7 @@
 
 mod documents;
 mod likeness;
+mod measures;
 mod operation;
 mod outcome;
 mod resume;
@@ -17,12 +18,14 @@ use tracing::Instrument;
 
 use self::documents::Documents;
 pub(super) use self::likeness::Likeness;
+use self::measures::Measures;
 use self::resume::CursorPlace;
 use super::context::Board;
 use super::feed::follow_alike;
 use super::{Schema, loader, nesting, weight};
 use crate::auth::Viewer;
 use crate::error::{Error, Result};
+use crate::metrics::{Execution, Subscribed};
 
 /// What async-graphql says when a query goes beyond a limit; it gives these errors no code.
 const TOO_COMPLEX: [&str; 5] = [
@@ -47,6 +50,7 @@ pub struct Executor {
     board: Board,
     running: TaskTracker,
     documents: Documents,
+    measures: Arc<Measures>,
 }
 
 /// A request whose document has been read and found to be bearable.
@@ -93,6 +97,20 @@ impl Prepared {
         likeness::of(&self.document, &self.request)
     }
 
+    /// It is executed from here on, for what is measured.
+    fn measured(&self, measures: &Measures) -> Execution {
+        let name = self.request.operation_name.as_deref();
+        measures
+            .of_execution(self.kind, &self.document, name)
+            .begin()
+    }
+
+    /// It is subscribed to from here on, for what is measured.
+    fn subscribed(&self, measures: &Measures) -> Subscribed {
+        let name = self.request.operation_name.as_deref();
+        measures.of_subscription(&self.document, name).begin()
+    }
+
     /// The request, ready to be executed.
     fn into_request(self) -> Request {
         let mut request = self.request;
@@ -101,16 +119,19 @@ impl Prepared {
     }
 }
 
-pub use outcome::{Outcome, Payload, is_request_error};
+pub use outcome::{Outcome, Payload, code, is_request_error};
 
 impl Executor {
     /// Executes on the schema of a board, each document as a task on the tracker.
     pub fn new(board: Board, running: TaskTracker) -> Self {
+        let schema = super::schema(board.clone());
+        let measures = Measures::new(&board.metrics.operations, &schema.sdl());
         Self {
-            schema: super::schema(board.clone()),
+            schema,
             board,
             running,
             documents: Documents::default(),
+            measures: Arc::new(measures),
         }
     }
 
@@ -133,28 +154,37 @@ impl Executor {
                 request,
                 document,
             }),
-            Err(error) => Err(with_codes(Response::from_errors(vec![error]))),
+            Err(error) => {
+                let refusal = with_codes(Response::from_errors(vec![error]));
+                let code = code(&refusal).unwrap_or_default().to_owned();
+                self.board.metrics.operations.refused(code);
+                Err(refusal)
+            }
         }
     }
 
     /// Executes a query or mutation, to its end.
     pub async fn run(&self, prepared: Prepared) -> Response {
+        let measured = prepared.measured(&self.measures);
         let (schema, request) = (self.schema.clone(), prepared.into_request());
         let (loaders, batches) = loader::loaders(&self.board);
         let execution = async move {
             let execution = schema.execute(request.data(loaders));
-            batches.beside(execution).await
+            let response = with_codes(batches.beside(execution).await);
+            measured.end(code(&response));
+            response
         };
         let finished = self.running.spawn(execution.in_current_span()).await;
-        with_codes(finished.unwrap_or_else(|panicked| {
+        finished.unwrap_or_else(|panicked| {
             let error = Error::Internal(anyhow::Error::new(panicked));
             Response::from_errors(vec![of_document(error)])
-        }))
+        })
     }
 
     /// The results of a subscription, one by one. Those of subscriptions that are alike may be the same.
     pub fn follow(&self, prepared: Prepared) -> BoxStream<'static, Outcome> {
         let (cursor, likeness) = (prepared.cursor(), prepared.likeness());
+        let mut measured = prepared.subscribed(&self.measures);
         let request = prepared.into_request();
         let begin = |request: Request| {
             let (loaders, batches) = loader::loaders(&self.board);
@@ -162,10 +192,13 @@ impl Executor {
             let written = move |response| Outcome::new(with_codes(response), cursor.as_ref());
             batches.beside_each(responses.map(written))
         };
-        match likeness {
+        let results = match likeness {
             Some(likeness) => follow_alike(likeness, |entrance| begin(request.data(entrance))),
             None => begin(request),
-        }
+        };
+        results
+            .inspect(move |result| measured.came_to(result.code()))
+            .boxed()
     }
 }
 

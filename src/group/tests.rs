@@ -11,14 +11,19 @@ use tokio_util::task::TaskTracker;
 
 use super::{Desk, Group, MOST_TOGETHER, MOST_WAITING, Patience};
 use crate::error::Error;
+use crate::metrics::{Connections, Metrics};
 
 /// What was asked for together, and how long it was to wait.
 type Seen = Arc<Mutex<Vec<(Vec<usize>, Patience)>>>;
 
+fn desk() -> Desk {
+    Desk::new(&TaskTracker::new(), &Metrics::default().groups)
+}
+
 #[tokio::test]
 async fn who_comes_meanwhile_is_served_together_in_the_order_of_coming() {
     let (seen, gate) = (Seen::default(), Arc::new(Semaphore::new(0)));
-    let group = Group::new(Desk::new(&TaskTracker::new()), {
+    let group = Group::new("test", desk(), {
         let (seen, gate) = (Arc::clone(&seen), Arc::clone(&gate));
         move |asked: Vec<usize>, turn| {
             let (seen, gate) = (Arc::clone(&seen), Arc::clone(&gate));
@@ -53,7 +58,7 @@ async fn who_comes_meanwhile_is_served_together_in_the_order_of_coming() {
 async fn fewer_are_served_together_where_each_is_as_much_work_as_several() {
     let (seen, gate) = (Seen::default(), Arc::new(Semaphore::new(0)));
     let half = |_: &usize| MOST_TOGETHER / 2;
-    let group = Group::weighing(Desk::new(&TaskTracker::new()), half, {
+    let group = Group::weighing("test", desk(), half, {
         let (seen, gate) = (Arc::clone(&seen), Arc::clone(&gate));
         move |asked: Vec<usize>, turn| {
             let (seen, gate) = (Arc::clone(&seen), Arc::clone(&gate));
@@ -78,7 +83,7 @@ async fn fewer_are_served_together_where_each_is_as_much_work_as_several() {
 #[tokio::test]
 async fn what_fails_together_is_done_again_for_each_alone() {
     let seen = Seen::default();
-    let group = Group::new(Desk::new(&TaskTracker::new()), {
+    let group = Group::new("test", desk(), {
         let seen = Arc::clone(&seen);
         move |asked: Vec<usize>, turn| {
             let patience = turn.patience();
@@ -108,7 +113,7 @@ async fn what_fails_together_is_done_again_for_each_alone() {
 #[tokio::test]
 async fn a_database_that_is_away_is_asked_once_for_all() {
     let seen = Seen::default();
-    let group = Group::<usize, usize>::new(Desk::new(&TaskTracker::new()), {
+    let group = Group::<usize, usize>::new("test", desk(), {
         let seen = Arc::clone(&seen);
         move |asked, turn| {
             seen.lock().unwrap().push((asked, turn.patience()));
@@ -129,19 +134,29 @@ async fn a_database_that_is_away_is_asked_once_for_all() {
 
 #[tokio::test]
 async fn no_more_wait_than_there_is_room_for() {
-    let group = Group::<usize, usize>::new(Desk::new(&TaskTracker::new()), |_, _| pending());
+    let metrics = Metrics::default();
+    let desk = Desk::new(&TaskTracker::new(), &metrics.groups);
+    let group = Group::<usize, usize>::new("test", desk, |_, _| pending());
     let requests = (0..=MOST_WAITING).map(|nth| Box::pin(group.ask(nth)));
     // Nobody is answered, but for the one for whom there is no room.
     let (answer, _, others) = select_all(requests).await;
     assert_eq!(answer.unwrap_err().code(), "RATE_LIMITED");
     assert_eq!(others.len(), MOST_WAITING);
+    let page = metrics.page(Connections::default()).unwrap();
+    for counted in [
+        "refused_total{verb=\"test\"} 1",
+        "waiting{verb=\"test\"} 4096",
+    ] {
+        let line = format!("\ncallboard_group_{counted}\n");
+        assert!(page.contains(&line), "{page}");
+    }
 }
 
 #[tokio::test]
 async fn groups_at_one_desk_are_served_one_after_the_other() {
-    let (desk, seen) = (Desk::new(&TaskTracker::new()), Seen::default());
+    let (desk, seen) = (desk(), Seen::default());
     let (begun, go_on) = (Arc::new(Semaphore::new(0)), Arc::new(Semaphore::new(0)));
-    let slow = Group::<usize, usize>::new(desk.clone(), {
+    let slow = Group::<usize, usize>::new("test", desk.clone(), {
         let (begun, go_on) = (Arc::clone(&begun), Arc::clone(&go_on));
         move |asked, turn| {
             let (begun, go_on) = (Arc::clone(&begun), Arc::clone(&go_on));
@@ -153,7 +168,7 @@ async fn groups_at_one_desk_are_served_one_after_the_other() {
             }
         }
     });
-    let other = Group::<usize, usize>::new(desk, {
+    let other = Group::<usize, usize>::new("test", desk, {
         let seen = Arc::clone(&seen);
         move |asked, turn| {
             seen.lock().unwrap().push((asked.clone(), turn.patience()));
@@ -187,9 +202,9 @@ async fn groups_at_one_desk_are_served_one_after_the_other() {
 
 #[tokio::test]
 async fn a_turn_that_is_over_keeps_nobody_waiting_until_the_answers_are_made_out() {
-    let desk = Desk::new(&TaskTracker::new());
+    let desk = desk();
     let made_out = Arc::new(Semaphore::new(0));
-    let first = Group::<usize, usize>::new(desk.clone(), {
+    let first = Group::<usize, usize>::new("test", desk.clone(), {
         let made_out = Arc::clone(&made_out);
         move |asked, turn| {
             let made_out = Arc::clone(&made_out);
@@ -200,7 +215,7 @@ async fn a_turn_that_is_over_keeps_nobody_waiting_until_the_answers_are_made_out
             }
         }
     });
-    let second = Group::<usize, usize>::new(desk, |asked, _| async move {
+    let second = Group::<usize, usize>::new("test", desk, |asked, _| async move {
         Ok(asked.into_iter().map(Ok).collect())
     });
     let (first, ()) = tokio::join!(first.ask(1), async {
@@ -213,7 +228,7 @@ async fn a_turn_that_is_over_keeps_nobody_waiting_until_the_answers_are_made_out
 
 #[tokio::test]
 async fn a_panic_lets_everybody_go() {
-    let group = Group::<usize, usize>::new(Desk::new(&TaskTracker::new()), |asked, _| async move {
+    let group = Group::<usize, usize>::new("test", desk(), |asked, _| async move {
         assert!(!asked.contains(&0), "as it was asked to");
         Ok(asked.into_iter().map(Ok).collect())
     });

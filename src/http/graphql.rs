@@ -34,7 +34,7 @@ pub(super) async fn post(
     let Some(media) = MediaType::accepted(&headers) else {
         return not_acceptable();
     };
-    if let Err(refusal) = check_body(media, &headers) {
+    if let Err(refusal) = check_body(&edge, media, &headers) {
         return refusal;
     }
     match execute_body(&edge, media, &headers, body).await {
@@ -49,7 +49,7 @@ async fn execute_body(
     headers: &HeaderMap,
     body: Body,
 ) -> Result<Response, Response> {
-    let refuse = |error| refuse(media, error);
+    let refuse = |error| refuse(edge, media, error);
     // Who it is, or was a moment ago, comes first: nobody's body is read otherwise.
     let token = viewer::bearer(headers).ok_or_else(|| refuse(Error::NO_TOKEN))?;
     let requester = viewer::requester_or_recalled(edge, &token).await;
@@ -78,14 +78,14 @@ pub(super) async fn get(State(edge): State<Arc<Edge>>, headers: HeaderMap, uri: 
     };
     let viewer = match viewer::requester(&edge, &headers).await {
         Ok(viewer) => viewer,
-        Err(error) => return refuse(media, error),
+        Err(error) => return refuse(&edge, media, error),
     };
     let parameters = match Parameters::from_url(&uri) {
         Ok(parameters) => parameters,
-        Err(error) => return refuse(media, error),
+        Err(error) => return refuse(&edge, media, error),
     };
     match prepare(&edge, media, parameters.into()) {
-        Ok(prepared) if prepared.kind() == OperationType::Mutation => only_by_post(media),
+        Ok(prepared) if prepared.kind() == OperationType::Mutation => only_by_post(&edge, media),
         Ok(prepared) => run(&edge, media, prepared.by(viewer)).await,
         Err(refusal) => refusal,
     }
@@ -97,7 +97,7 @@ pub(super) async fn get(State(edge): State<Arc<Edge>>, headers: HeaderMap, uri: 
     reason = "the refusal is the answer, once in a request"
 )]
 fn prepare_body(edge: &Edge, media: MediaType, body: &[u8]) -> Result<Prepared, Response> {
-    let parameters = Parameters::from_body(body).map_err(|error| refuse(media, error))?;
+    let parameters = Parameters::from_body(body).map_err(|error| refuse(edge, media, error))?;
     prepare(edge, media, parameters.into())
 }
 
@@ -130,7 +130,7 @@ pub(super) async fn read(edge: &Edge, media: MediaType, body: Body) -> Result<By
         Ok(Ok(bytes)) => Ok(bytes),
         Ok(Err(_too_large)) => {
             let limit_bytes = BODY_BYTES;
-            Err(refuse(media, Error::PayloadTooLarge { limit_bytes }))
+            Err(refuse(edge, media, Error::PayloadTooLarge { limit_bytes }))
         }
         // It has no code of the contract: nothing is wrong with it, and a daemon on a slow line is to send it again.
         Err(_elapsed) => {
@@ -141,9 +141,9 @@ pub(super) async fn read(edge: &Edge, media: MediaType, body: Body) -> Result<By
 }
 
 /// Refuses a mutation that a link could bring about.
-pub(super) fn only_by_post(media: MediaType) -> Response {
+pub(super) fn only_by_post(edge: &Edge, media: MediaType) -> Response {
     let error = Error::bad_input("query", "is a mutation: send it by POST");
-    let mut response = refuse_with(StatusCode::METHOD_NOT_ALLOWED, media, error);
+    let mut response = refuse_with(edge, StatusCode::METHOD_NOT_ALLOWED, media, error);
     response
         .headers_mut()
         .insert(header::ALLOW, HeaderValue::from_static("POST"));
@@ -155,8 +155,13 @@ pub(super) fn only_by_post(media: MediaType) -> Response {
     clippy::result_large_err,
     reason = "the refusal is the answer, once in a request"
 )]
-pub(super) fn check_body(media: MediaType, headers: &HeaderMap) -> Result<(), Response> {
-    let unsupported = |error: Error| refuse_with(StatusCode::UNSUPPORTED_MEDIA_TYPE, media, error);
+pub(super) fn check_body(
+    edge: &Edge,
+    media: MediaType,
+    headers: &HeaderMap,
+) -> Result<(), Response> {
+    let unsupported =
+        |error: Error| refuse_with(edge, StatusCode::UNSUPPORTED_MEDIA_TYPE, media, error);
     if !negotiation::is_json(headers) {
         let error = Error::bad_input("Content-Type", "must be application/json, in UTF-8");
         return Err(unsupported(error));

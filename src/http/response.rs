@@ -1,12 +1,13 @@
 //! GraphQL responses in JSON, and the status that goes with each.
 
-use async_graphql::{Pos, Value};
+use async_graphql::Pos;
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 
+use super::Edge;
 use super::negotiation::MediaType;
 use crate::error::Error;
-use crate::graphql::{Payload, is_request_error};
+use crate::graphql::{Payload, code, is_request_error};
 
 /// The response that an error is which concerns no place of a document.
 pub(super) fn of_error(error: Error) -> async_graphql::Response {
@@ -26,7 +27,8 @@ pub(super) fn respond(media: MediaType, response: &async_graphql::Response) -> R
 }
 
 /// Refuses a request for what it is, whatever its document is.
-pub(super) fn refuse(media: MediaType, error: Error) -> Response {
+pub(super) fn refuse(edge: &Edge, media: MediaType, error: Error) -> Response {
+    edge.board.metrics.operations.refused(error.code());
     let retry_after = if let Error::RateLimited { retry_after, .. } = &error {
         Some(retry_after.as_secs().max(1))
     } else {
@@ -43,7 +45,13 @@ pub(super) fn refuse(media: MediaType, error: Error) -> Response {
 }
 
 /// Refuses a request with another status than its error has.
-pub(super) fn refuse_with(status: StatusCode, media: MediaType, error: Error) -> Response {
+pub(super) fn refuse_with(
+    edge: &Edge,
+    status: StatusCode,
+    media: MediaType,
+    error: Error,
+) -> Response {
+    edge.board.metrics.operations.refused(error.code());
     json(status, media, &of_error(error))
 }
 
@@ -66,16 +74,6 @@ fn request_status(response: &async_graphql::Response) -> StatusCode {
 /// Whether the token was found not to hold.
 pub(super) fn is_unauthenticated(response: &async_graphql::Response) -> bool {
     code(response) == Some("UNAUTHENTICATED")
-}
-
-/// The contract's code of the first error.
-fn code(response: &async_graphql::Response) -> Option<&str> {
-    let extensions = response.errors.first()?.extensions.as_ref()?;
-    if let Value::String(code) = extensions.get("code")? {
-        Some(code)
-    } else {
-        None
-    }
 }
 
 fn json(status: StatusCode, media: MediaType, response: &async_graphql::Response) -> Response {

@@ -42,12 +42,12 @@ pub(super) async fn post(
     if !negotiation::accepts(&headers, EVENT_STREAM) {
         return not_acceptable();
     }
-    if let Err(refusal) = graphql::check_body(MediaType::Json, &headers) {
+    if let Err(refusal) = graphql::check_body(&edge, MediaType::Json, &headers) {
         return refusal;
     }
     let viewer = match viewer::requester(&edge, &headers).await {
         Ok(viewer) => viewer,
-        Err(error) => return refuse(MediaType::Json, error),
+        Err(error) => return refuse(&edge, MediaType::Json, error),
     };
     let bytes = match graphql::read(&edge, MediaType::Json, body).await {
         Ok(bytes) => bytes,
@@ -55,7 +55,7 @@ pub(super) async fn post(
     };
     match Parameters::from_body(&bytes) {
         Ok(parameters) => respond(&edge, &headers, &Method::POST, viewer, parameters),
-        Err(error) => refuse(MediaType::Json, error),
+        Err(error) => refuse(&edge, MediaType::Json, error),
     }
 }
 
@@ -66,11 +66,11 @@ pub(super) async fn get(State(edge): State<Arc<Edge>>, headers: HeaderMap, uri: 
     }
     let viewer = match viewer::requester(&edge, &headers).await {
         Ok(viewer) => viewer,
-        Err(error) => return refuse(MediaType::Json, error),
+        Err(error) => return refuse(&edge, MediaType::Json, error),
     };
     match Parameters::from_url(&uri) {
         Ok(parameters) => respond(&edge, &headers, &Method::GET, viewer, parameters),
-        Err(error) => refuse(MediaType::Json, error),
+        Err(error) => refuse(&edge, MediaType::Json, error),
     }
 }
 
@@ -83,14 +83,14 @@ fn respond(
 ) -> Response {
     let session = match edge.sessions.open(&viewer) {
         Ok(session) => session,
-        Err(error) => return refuse(MediaType::Json, error),
+        Err(error) => return refuse(edge, MediaType::Json, error),
     };
     let results = match edge
         .executor
         .prepare(Request::from(parameters).data(viewer))
     {
         Ok(prepared) if *method == Method::GET && prepared.kind() == OperationType::Mutation => {
-            return graphql::only_by_post(MediaType::Json);
+            return graphql::only_by_post(edge, MediaType::Json);
         }
         Ok(prepared) => begin(edge, headers, prepared),
         // What is wrong with a document is told where its results would be.
@@ -99,13 +99,14 @@ fn respond(
     let complete = stream::once(async { "event: complete\ndata:\n\n".to_owned() });
     let events = results.map(|result| next(&result)).chain(complete);
     let (stop, ended) = (edge.stop.clone(), session.ended());
+    let open = edge.board.metrics.live.event_stream();
     let over = async move {
         tokio::select! {
             () = stop.cancelled() => {}
             () = ended.cancelled() => {}
         }
-        // The session is as long as the stream.
-        drop(session);
+        // They are as long as the stream.
+        drop((session, open));
     };
     let events = with_comments(
         events.take_until(Box::pin(over)).boxed(),

@@ -4,7 +4,6 @@ use entity::id::{ClaimToken, RuntimeId, TaskId};
 use entity::{runtime, task};
 use sea_orm::{ConnectionTrait, EntityTrait, FromQueryResult, Statement, raw_sql};
 use serde::Serialize;
-use tokio_util::task::TaskTracker;
 use uuid::Uuid;
 
 use crate::auth::asked_by::AskedBy;
@@ -47,12 +46,12 @@ struct Beat {
 }
 
 impl Heartbeats {
-    /// Writes through a writer; what has begun is on the tracker.
-    pub fn new(writer: &Writer, tracker: &TaskTracker) -> Self {
+    /// Writes through a writer, at a desk of their own.
+    pub fn new(writer: &Writer, desk: Desk) -> Self {
         let beating = writer.clone();
         Self {
             writer: writer.clone(),
-            beats: Group::new(Desk::new(tracker), move |asked, turn| {
+            beats: Group::new("heartbeat", desk, move |asked, turn| {
                 let writer = beating.clone();
                 async move { beat_together(&writer, asked, turn).await }
             }),

@@ -2,7 +2,6 @@
 //! same moment share a transaction.
 
 use entity::task;
-use tokio_util::task::TaskTracker;
 
 use super::claim::together::{Claiming, Told, claim_together};
 use super::claim::{Claimed, Request};
@@ -33,20 +32,20 @@ pub struct Together {
 }
 
 impl Together {
-    /// Writes through a writer; what has begun is on the tracker.
-    pub fn new(writer: &Writer, settings: &Settings, tracker: &TaskTracker) -> Self {
+    /// Writes through a writer, at a desk of their own.
+    pub fn new(writer: &Writer, settings: &Settings, desk: Desk) -> Self {
         let (enqueueing, starting) = (writer.clone(), writer.clone());
         let (progressing, completing, failing) = (writer.clone(), writer.clone(), writer.clone());
         let (claiming, lease) = (writer.clone(), settings.clone());
-        let desk = Desk::new(tracker);
         Self {
             writer: writer.clone(),
             settings: settings.clone(),
-            enqueues: Group::new(desk.clone(), move |asked, turn| {
+            enqueues: Group::new("enqueue", desk.clone(), move |asked, turn| {
                 let writer = enqueueing.clone();
                 async move { enqueue_together(&writer, asked, turn).await }
             }),
             claims: Group::weighing(
+                "claim",
                 desk.clone(),
                 |claiming: &AskedBy<Claiming>| claiming.asked().weight(),
                 move |asked, turn| {
@@ -54,19 +53,19 @@ impl Together {
                     async move { claim_together(&writer, &settings, asked, turn).await }
                 },
             ),
-            starts: Group::new(desk.clone(), move |asked, turn| {
+            starts: Group::new("start", desk.clone(), move |asked, turn| {
                 let writer = starting.clone();
                 async move { start::start_together(&writer, asked, turn).await }
             }),
-            progress: Group::new(desk.clone(), move |asked, turn| {
+            progress: Group::new("progress", desk.clone(), move |asked, turn| {
                 let writer = progressing.clone();
                 async move { progress::report_together(&writer, asked, turn).await }
             }),
-            completions: Group::new(desk.clone(), move |asked, turn| {
+            completions: Group::new("complete", desk.clone(), move |asked, turn| {
                 let writer = completing.clone();
                 async move { settle::complete_together(&writer, asked, turn).await }
             }),
-            failures: Group::new(desk, move |asked, turn| {
+            failures: Group::new("fail", desk, move |asked, turn| {
                 let writer = failing.clone();
                 async move { settle::fail_together(&writer, asked, turn).await }
             }),

@@ -5,6 +5,7 @@ use std::time::Duration;
 use callboard::doorbell::Doorbell;
 use callboard::event::hub::{BUFFERED_BYTES, Hub};
 use callboard::event::{self, Change, Cursor, Follower};
+use callboard::metrics::Metrics;
 use entity::id::TaskId;
 use serde_json::json;
 use tokio_util::sync::CancellationToken;
@@ -30,7 +31,11 @@ async fn what_is_kept_for_those_who_are_late_is_bounded_and_they_lack_nothing() 
             world.runtime_id
         ))
         .await;
-    let hub = Hub::new(app.database.pool.clone().into(), TaskTracker::new());
+    let hub = Hub::new(
+        app.database.pool.clone().into(),
+        TaskTracker::new(),
+        &Metrics::default(),
+    );
     let stop = CancellationToken::new();
     let running = tokio::spawn(hub.clone().run(Doorbell::default(), stop.clone()));
     let start = world.cursor().await;
@@ -113,7 +118,11 @@ async fn who_comes_later_to_the_same_place_is_not_given_less_than_there_is_by_th
     let world = World::new(&app).await;
     let agent = world.agent(2).await;
     let start = world.cursor().await;
-    let hub = Hub::new(app.database.pool.clone().into(), TaskTracker::new());
+    let hub = Hub::new(
+        app.database.pool.clone().into(),
+        TaskTracker::new(),
+        &Metrics::default(),
+    );
     let (bell, stop) = (Doorbell::default(), CancellationToken::new());
     let running = tokio::spawn(hub.clone().run(bell.clone(), stop.clone()));
     until_read(&hub, &start).await;

@@ -2,6 +2,7 @@
 
 use callboard::doorbell::Doorbell;
 use callboard::event::hub::Hub;
+use callboard::metrics::Metrics;
 use callboard::settings::Settings;
 use serde_json::json;
 use tokio_util::sync::CancellationToken;
@@ -16,8 +17,12 @@ async fn who_is_overtaken_by_the_end_of_the_log_is_told_so_and_skips_nothing() {
     let agent = world.agent(1).await;
     let cursor = world.cursor().await.parse().unwrap();
     // One that has not begun to read, as one that lies far behind.
-    let mut follower =
-        Hub::new(app.database.pool.clone().into(), TaskTracker::new()).follow_known(cursor);
+    let mut follower = Hub::new(
+        app.database.pool.clone().into(),
+        TaskTracker::new(),
+        &Metrics::default(),
+    )
+    .follow_known(cursor);
     world.enqueue(agent, json!({})).await;
     let kept = world
         .enqueue(agent, json!({"issueId": uuid::Uuid::new_v4()}))
@@ -52,7 +57,11 @@ async fn who_has_caught_up_before_the_hub_begins_lacks_nothing_of_what_happened_
     let agent = world.agent(2).await;
     let cursor = world.cursor().await.parse().unwrap();
     // A server that has just been started: its hub has not read yet.
-    let hub = Hub::new(app.database.pool.clone().into(), TaskTracker::new());
+    let hub = Hub::new(
+        app.database.pool.clone().into(),
+        TaskTracker::new(),
+        &Metrics::default(),
+    );
     let mut follower = hub.follow_known(cursor);
     let mut next = async || {
         let next = tokio::time::timeout(PATIENCE, follower.next()).await;

@@ -25,6 +25,7 @@ mod bad_input;
 mod auth;
 
 mod http;
+mod metrics;
 mod sse;
 mod ws;
 

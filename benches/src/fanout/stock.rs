@@ -18,6 +18,8 @@ use callboard::doorbell::Doorbell;
 use callboard::event::hub::Hub;
 use callboard::graphql::context::Board;
 use callboard::graphql::{self, Schema, Shared};
+use callboard::group::Desk;
+use callboard::metrics::Metrics;
 use callboard::runtime::heartbeat::Heartbeats;
 use callboard::task::together::Together;
 use secrecy::SecretString;
@@ -40,15 +42,18 @@ pub(crate) async fn serve(
     stop: CancellationToken,
 ) -> anyhow::Result<()> {
     let db = Pool::from(db::connect(&config.database, &config.connect));
-    let (doorbell, tracker) = (Doorbell::default(), TaskTracker::new());
+    let metrics = Metrics::default();
+    let (doorbell, tracker) = (Doorbell::new(&metrics.live), TaskTracker::new());
     let writer = Writer::new(db.clone(), doorbell.clone());
+    let desk = || Desk::new(&tracker, &metrics.groups);
     let board = Board {
-        gate: Gate::new(&db, &tracker),
-        heartbeats: Heartbeats::new(&writer, &tracker),
-        tasks: Together::new(&writer, &config.settings, &tracker),
+        gate: Gate::new(&db, desk()),
+        heartbeats: Heartbeats::new(&writer, desk()),
+        tasks: Together::new(&writer, &config.settings, desk()),
         shared: Shared::new(tracker.clone()),
-        hub: Hub::new(db.clone(), tracker.clone()),
+        hub: Hub::new(db.clone(), tracker.clone(), &metrics),
         writer,
+        metrics,
         settings: config.settings,
         db: db.clone(),
     };

@@ -28,6 +28,37 @@ const ASK_WHETHER_TOKEN_HOLDS: [&str; 9] = [
     "failTask",
 ];
 
+/// What an operation asks for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Root<'a> {
+    /// One field, whatever it is called in the answer.
+    Field(&'a str),
+    /// More than one, or one more than once.
+    Several,
+    /// What the schema is, and nothing else.
+    Introspection,
+    /// Nothing that can be found.
+    None,
+}
+
+/// What the operation that is meant asks for. What some clients add of introspection to all that they ask does not count.
+pub(super) fn root<'a>(document: &'a ExecutableDocument, name: Option<&str>) -> Root<'a> {
+    let Some(operation) = find(document, name) else {
+        return Root::None;
+    };
+    let mut root = Root::None;
+    for field in fields(document, &operation.selection_set.node) {
+        let field = field.node.name.node.as_str();
+        root = match root {
+            Root::None | Root::Introspection if !field.starts_with("__") => Root::Field(field),
+            Root::None => Root::Introspection,
+            Root::Field(_) if !field.starts_with("__") => Root::Several,
+            Root::Field(_) | Root::Several | Root::Introspection => root,
+        };
+    }
+    root
+}
+
 /// Whether the operation that is meant is one of these, and nothing besides.
 pub(super) fn asks_whether_token_holds(document: &ExecutableDocument, name: Option<&str>) -> bool {
     let Some(operation) = find(document, name) else {

@@ -36,6 +36,19 @@ pub fn is_request_error(response: &Response) -> bool {
     has_failed(response) && response.errors.iter().all(|error| error.path.is_empty())
 }
 
+/// The contract's code of the first error.
+pub fn code(response: &Response) -> Option<&str> {
+    code_of(response.errors.first()?)
+}
+
+fn code_of(error: &ServerError) -> Option<&str> {
+    if let Value::String(code) = error.extensions.as_ref()?.get("code")? {
+        Some(code)
+    } else {
+        None
+    }
+}
+
 /// Whether there are errors and nothing else.
 fn has_failed(response: &Response) -> bool {
     response.data == Value::Null && !response.errors.is_empty()
@@ -87,6 +100,11 @@ impl Outcome {
     /// What went wrong.
     pub fn errors(&self) -> &[ServerError] {
         &self.0.errors
+    }
+
+    /// The contract's code of the first of it.
+    pub fn code(&self) -> Option<&str> {
+        code_of(self.0.errors.first()?)
     }
 
     /// Whether nothing was executed.

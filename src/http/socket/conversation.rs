@@ -21,6 +21,7 @@ use crate::graphql::Outcome;
 use crate::http::parameters::Parameters;
 use crate::http::sessions::Session;
 use crate::http::{Edge, viewer};
+use crate::metrics::Open;
 
 /// How long a client may take to answer that it is closing too.
 const FAREWELL: std::time::Duration = std::time::Duration::from_secs(1);
@@ -32,6 +33,8 @@ const WRITTEN_AT_ONCE: usize = 64;
 pub(super) struct Conversation {
     edge: Arc<Edge>,
     socket: WebSocket,
+    /// Counts it.
+    _open: Open,
     /// The token of the request that opened the socket.
     from_header: Option<SecretString>,
     client: Option<Client>,
@@ -69,6 +72,7 @@ impl Conversation {
     ) -> Self {
         Self {
             due: Instant::now() + edge.bounds.init_timeout,
+            _open: edge.board.metrics.live.socket(),
             edge,
             socket,
             from_header,
@@ -184,7 +188,7 @@ impl Conversation {
         if let (Some(token), Some(client)) = (token, &self.client) {
             // To look a token up costs as much as a request.
             if let Err(error) = self.edge.quota.request(&client.viewer) {
-                return ControlFlow::Break(Some(Close::refused(&error)));
+                return Self::turn_away(&self.edge, &error);
             }
             let before = client.viewer.identity.clone();
             let viewer = Self::authenticate(&self.edge, Some(token)).await?;
@@ -204,9 +208,15 @@ impl Conversation {
         let found = viewer::authenticate(edge, token);
         match edge.stop.run_until_cancelled(found).await {
             Some(Ok(viewer)) => ControlFlow::Continue(viewer),
-            Some(Err(error)) => ControlFlow::Break(Some(Close::refused(&error))),
+            Some(Err(error)) => Self::turn_away(edge, &error),
             None => ControlFlow::Break(Some(Close::RESTART)),
         }
+    }
+
+    /// Closes the socket of somebody who is refused.
+    fn turn_away<T>(edge: &Edge, error: &Error) -> ControlFlow<Option<Close>, T> {
+        edge.board.metrics.operations.refused(error.code());
+        ControlFlow::Break(Some(Close::refused(error)))
     }
 
     /// Goes on on behalf of a viewer.
@@ -228,7 +238,7 @@ impl Conversation {
                 });
                 ControlFlow::Continue(())
             }
-            Err(error) => ControlFlow::Break(Some(Close::refused(&error))),
+            Err(error) => Self::turn_away(&self.edge, &error),
         }
     }
 
@@ -249,6 +259,7 @@ impl Conversation {
             })
         };
         if let Err(error) = permitted {
+            self.edge.board.metrics.operations.refused(error.code());
             return self.refuse(id, &Outcome::from(error)).await;
         }
         let request = Request::from(parameters).data(client.viewer.clone());

@@ -7,6 +7,7 @@ use tokio::sync::watch;
 
 use super::server;
 use crate::harness::{PATIENCE, TestApp, World};
+use crate::metrics;
 
 /// What a server says to listen, and what becomes of it on the way: as long, and without an effect.
 const LISTEN: &[u8; 18] = br#"LISTEN "callboard""#;
@@ -31,6 +32,9 @@ async fn a_pooler_that_forgets_to_listen_is_found_out_and_made_up_for() {
         .await
         .expect("it is found out in time")
         .unwrap();
+    let page = metrics::page(address).await;
+    assert_eq!(page.count("callboard_listener_connected", &[]), 0);
+    assert_eq!(page.count("callboard_listener_connects_total", &[]), 0);
 }
 
 /// The way to a database through such a pooler.

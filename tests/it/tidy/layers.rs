@@ -18,7 +18,7 @@ const LAYERS: [&[&str]; 13] = [
     &["db"],
     &["doorbell", "group"],
     &["limits"],
-    &["error", "settings"],
+    &["error", "metrics", "settings"],
 ];
 
 /// What the crates beside the service know of each other and of it: nothing.
