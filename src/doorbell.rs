@@ -138,11 +138,13 @@ impl Doorbell {
         let mut listener = PgListener::connect_with(&pool).await?;
         listener.listen(CHANNEL).await?;
         let hears = self.test_listener(db, &mut listener).await;
-        let _connected = hears.then(|| self.state.metrics.listen());
+        let mut connected = hears.then(|| self.state.metrics.listen());
         tracing::debug!("listener connected");
         // What was committed while nobody listened has to be read now.
         self.state.heard.notify_one();
         while let Some(notification) = listener.try_recv().await? {
+            // The test may have come too late.
+            connected.get_or_insert_with(|| self.state.metrics.listen());
             if notification.payload() != self.state.server_id {
                 self.state.heard.notify_one();
             }

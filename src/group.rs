@@ -27,7 +27,8 @@ use tokio_util::task::TaskTracker;
 use crate::error::{self, Error, Result};
 use crate::metrics::{Groups, Verb};
 
-/// The most requests that are done in one transaction; or fewer, where one may stand for several.
+/// The most requests that are done in one transaction; or fewer, where one is as much work as several. What is more work than
+/// so many is done beside them, so that they need not wait for it.
 const MOST_TOGETHER: usize = 64;
 
 /// The most requests of a kind that wait, where nothing else is said; more are refused. As many take a second or two when the
@@ -105,7 +106,7 @@ impl Desk {
 type Execute<A, T> =
     dyn Fn(Vec<A>, Turn) -> BoxFuture<'static, Result<Vec<Result<T>>>> + Send + Sync;
 
-/// As how many others a request counts.
+/// As how many others a request is work.
 type Weigh<A> = fn(&A) -> usize;
 
 /// Requests of one kind, and who does them.
@@ -195,6 +196,12 @@ where
 {
     /// Lets a request wait, and sees to it that somebody serves those who wait.
     fn admit(self: &Arc<Self>, request: Request<A, T>) -> Result<()> {
+        if (self.weigh)(&request.asked) > MOST_TOGETHER {
+            self.desk
+                .tracker
+                .spawn(Arc::clone(self).answer_alone(request));
+            return Ok(());
+        }
         let mut waiting = self.waiting();
         if waiting.requests.len() >= self.desk.most_waiting {
             self.counts.refused();

@@ -13,6 +13,7 @@ drop function task_handings(task_asker[], task_in_line[]);
 drop type task_claim_asked;
 drop type task_claim_line;
 drop type task_in_line;
+drop type task_asker;
 
 -- What a daemon asks for: so many tasks of its runtimes, in the order of their ids, or of one agent there, but not of agents
 -- whose tasks it was told before that it cannot have.
@@ -27,6 +28,9 @@ create type task_claim_line as (
 -- A task in such a line; of the line, and of the task what its place follows from.
 create type task_in_line as (
     line integer, runtime_id uuid, agent_id uuid, priority integer, created_at timestamptz, id uuid);
+
+-- Somebody in a line, once for each task that they want and have not been given.
+create type task_asker as (line integer, place integer, request_id uuid);
 
 -- For each line in which one task of one runtime is wanted, the first task in it, unless something holds it back, or an empty
 -- row where there is none: all that most claims have to know, for all of them in one statement.
@@ -206,7 +210,8 @@ $$;
 --
 -- * `unknown`: a runtime is not the daemon's.
 -- * `expired`: something has to be taken back first. Whoever asks for what there is `as_it_is` is not told so.
--- * `again`: somebody else was faster. Others than these agents may have something.
+-- * `again`: somebody else was faster, and others than these agents may have something; or the same request is made by somebody
+--   else at this moment.
 create function task_claim_together(p_asked jsonb, p_lease interval, p_lock_timeout text)
     returns table (place integer, answer text, passed_over uuid[], task agent_task_queue, agent agent)
 language plpgsql volatile
@@ -276,8 +281,7 @@ begin
         return query
             select asked.place, 'again', '{}'::uuid[], null::agent_task_queue, null::agent
             from (
-                select asked.place, row_number() over (
-                    partition by asked.request_id, asked.runtime_ids order by asked.place) as nth
+                select asked.place, row_number() over (partition by asked.request_id order by asked.place) as nth
                 from unnest(claims) as asked
                 where asked.request_id is not null
             ) as asked
@@ -292,9 +296,9 @@ begin
                 array_agg(asked.place order by asked.place) as places,
                 array_agg(asked.request_id order by asked.place) as request_ids
             from (
-                select distinct on (asked.runtime_ids, coalesce(asked.request_id::text, asked.place::text)) asked.*
+                select distinct on (coalesce(asked.request_id::text, asked.place::text)) asked.*
                 from unnest(claims) as asked
-                order by asked.runtime_ids, coalesce(asked.request_id::text, asked.place::text), asked.place
+                order by coalesce(asked.request_id::text, asked.place::text), asked.place
             ) as asked
             cross join generate_series(1, asked.most)
             where asked.place not in (select again.place from unnest(repeated) as again)

@@ -1,8 +1,9 @@
 -- An agent's status follows its tasks with fewer looks at its row, of which there are many versions while somebody holds a
 -- snapshot: each task changes the status twice.
 
--- Room for some thirty versions beside each row. An update that finds room on the page of its row writes no entries of
--- indexes; without that, whoever looks for an agent beside a held snapshot passes over an entry for every version.
+-- Room for some thirty versions on each page, of two or three rows. An update that finds room on the page of its row writes no
+-- entries of indexes; without that, whoever looks for an agent beside a held snapshot passes over an entry for every version.
+-- Rows move to such pages as they are updated. Whoever reads all agents reads more pages for it.
 alter table agent set (fillfactor = 10);
 
 -- As before, but that an agent is read when it is locked, is at work without a further look if it has just been given something,
@@ -43,7 +44,7 @@ begin
         for no key update
     ) as locked;
     if agent_ids is not null then
-        at_work := array(select after.agent_id from after where after.status in ('dispatched', 'running'));
+        at_work := array(select distinct after.agent_id from after where after.status in ('dispatched', 'running'));
         update agent
         set status = derived.status, updated_at = now()
         from (

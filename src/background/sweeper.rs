@@ -33,14 +33,14 @@ pub(crate) async fn run(
     stop: CancellationToken,
 ) {
     loop {
-        match run_once(&writer, &settings).await {
-            Ok(swept) => {
-                count(&metrics, swept);
-                if swept != Swept::default() {
-                    tracing::info!(?swept, "swept");
-                }
-            }
-            Err(error) => tracing::warn!(error = %error, "could not sweep; trying again later"),
+        let mut swept = Swept::default();
+        let done = sweep(&writer, &settings, &mut swept).await;
+        count(&metrics, swept);
+        if swept != Swept::default() {
+            tracing::info!(?swept, "swept");
+        }
+        if let Err(error) = done {
+            tracing::warn!(error = %error, "could not sweep; trying again later");
         }
         if stop
             .run_until_cancelled(tokio::time::sleep(settings.sweep_interval))
@@ -68,15 +68,22 @@ fn count(metrics: &Sweeps, swept: Swept) {
     metrics.removed.add(removed);
 }
 
-/// Sweeps once. The runtimes first, because the tasks go by what they are.
+/// Sweeps once.
 pub async fn run_once(writer: &Writer, settings: &Settings) -> Result<Swept> {
-    Ok(Swept {
-        silenced: silence_runtimes(writer, settings).await?,
-        lost: lapse::lost(writer, settings).await?,
-        timed_out: lapse::timed_out(writer, settings).await?,
-        expired: lapse::expired(writer, settings).await?,
-        removed: remove_runtimes(writer, settings).await?,
-    })
+    let mut swept = Swept::default();
+    sweep(writer, settings, &mut swept).await?;
+    Ok(swept)
+}
+
+/// Sweeps, and notes what each step did: it is done though the next one fails. The runtimes first, because the tasks go by what
+/// they are.
+async fn sweep(writer: &Writer, settings: &Settings, swept: &mut Swept) -> Result<()> {
+    swept.silenced = silence_runtimes(writer, settings).await?;
+    swept.lost = lapse::lost(writer, settings).await?;
+    swept.timed_out = lapse::timed_out(writer, settings).await?;
+    swept.expired = lapse::expired(writer, settings).await?;
+    swept.removed = remove_runtimes(writer, settings).await?;
+    Ok(())
 }
 
 /// Takes runtimes off line that have not been heard of.

@@ -3,7 +3,7 @@
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use futures::future::{join_all, pending, select_all};
+use futures::future::{FutureExt, join_all, pending, select_all};
 use sea_orm::DbErr;
 use tokio::sync::Semaphore;
 use tokio::time::timeout;
@@ -78,6 +78,35 @@ async fn fewer_are_served_together_where_each_is_as_much_work_as_several() {
     let sizes: Vec<usize> = seen.iter().map(|(asked, _)| asked.len()).collect();
     assert_eq!(sizes.iter().sum::<usize>(), 5);
     assert_eq!(sizes.iter().max(), Some(&2));
+}
+
+#[tokio::test]
+async fn what_is_more_work_than_a_crowd_is_done_beside_it() {
+    let seen = Seen::default();
+    let weight = |asked: &usize| *asked;
+    let group = Group::weighing("test", desk(), weight, {
+        let seen = Arc::clone(&seen);
+        move |asked: Vec<usize>, turn| {
+            let patience = turn.patience();
+            seen.lock().unwrap().push((asked.clone(), patience));
+            async move {
+                if patience == Patience::Brief {
+                    pending::<()>().await;
+                }
+                Ok(asked.into_iter().map(Ok).collect())
+            }
+        }
+    });
+    // One has a turn without end.
+    let much = async {
+        while seen.lock().unwrap().is_empty() {
+            tokio::task::yield_now().await;
+        }
+        group.ask(MOST_TOGETHER + 1).await
+    };
+    let first = select_all([group.ask(1).boxed(), much.boxed()]);
+    let (first, ..) = timeout(Duration::from_secs(30), first).await.unwrap();
+    assert_eq!(first.unwrap(), MOST_TOGETHER + 1);
 }
 
 #[tokio::test]

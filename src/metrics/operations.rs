@@ -93,7 +93,7 @@ impl Operations {
         );
         registry.register(
             "refusals",
-            "Requests and sockets that were refused before anything was executed",
+            "Requests and sockets that were refused with a code before anything was executed",
             operations.refusals.clone(),
         );
         operations

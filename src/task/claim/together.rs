@@ -43,9 +43,10 @@ impl Claiming {
         })
     }
 
-    /// How many tasks it is about, at most.
+    /// How much work it may be: for each task that is handed out, each of the runtimes may have to be looked at.
     pub(in super::super) fn weight(&self) -> usize {
-        usize::try_from(self.request.max).unwrap_or(1)
+        let most = usize::try_from(self.request.max).unwrap_or(1);
+        most * self.request.runtime_ids.len().max(1)
     }
 
     /// Takes back what was not started in time, before it is asked for again.
@@ -104,7 +105,7 @@ pub(in super::super) enum Told {
     Take(Vec<Claimed>),
     /// Something was not started in time and has to be taken back first.
     Expired,
-    /// Somebody else was faster: ask again, for the tasks of others than these.
+    /// Somebody else was faster, or asks for the same at this moment: ask again, for the tasks of others than these.
     Again(Vec<AgentId>),
 }
 

@@ -2,6 +2,7 @@
 
 use std::collections::HashSet;
 
+use entity::id::AgentId;
 use futures::future::join_all;
 use serde_json::{Value, json};
 use uuid::Uuid;
@@ -69,4 +70,71 @@ async fn who_asks_first_is_given_all_that_they_want_before_the_next_in_the_line(
     let rows = app.database.rows(&claim).await;
     let given: Option<String> = rows[0].try_get_by_index(0).unwrap();
     assert_eq!(given.as_deref(), Some("0: 9, 0: 8, 0: 7, 1: 6, 2: 5"));
+}
+
+#[tokio::test]
+async fn lines_that_overlap_overshoot_neither_an_agents_capacity_nor_a_chat() {
+    let app = TestApp::start().await;
+    let world = World::new(&app).await;
+    let (one, other) = (world.runtime_id, world.second_runtime("codex").await);
+    let (single, double) = (world.agent(1).await, world.agent(2).await);
+    let (moved, chatty) = (world.agent(1).await, world.agent(9).await);
+    for agent in [single, double, moved] {
+        for _ in 0..3 {
+            let input = json!({"issueId": Uuid::new_v4()});
+            world.enqueue(agent, input).await;
+        }
+    }
+    app.database.move_agent(moved, other).await;
+    for _ in 0..3 {
+        let input = json!({"issueId": Uuid::new_v4(), "priority": 9});
+        world.enqueue(moved, input).await;
+    }
+    let chat = Uuid::new_v4();
+    for _ in 0..3 {
+        let input = json!({"chatSessionId": chat});
+        world.enqueue(chatty, input).await;
+    }
+    let mut both = [one.0, other.0];
+    both.sort();
+    let lines = [both.to_vec(), vec![one.0], vec![other.0], both.to_vec()];
+    let asked = lines.iter().enumerate().map(|(place, runtimes)| {
+        json!({"place": place, "workspace_id": world.workspace_id.0, "daemon_id": "laptop",
+               "runtime_ids": runtimes, "most": 4})
+    });
+    let asked: Vec<Value> = asked.collect();
+    let claim = format!(
+        "select 1 from task_claim_together('{}', interval '1 minute', '1s') where answer = 'take'",
+        json!(asked)
+    );
+    let given = app.database.rows(&claim).await.len();
+    let at_work = async |agent: AgentId| {
+        let sql = format!(
+            "select count(*) from agent_task_queue where agent_id = '{agent}' and status = 'dispatched'"
+        );
+        app.database.count(&sql).await
+    };
+    let found = [
+        at_work(single).await,
+        at_work(double).await,
+        at_work(moved).await,
+        at_work(chatty).await,
+    ];
+    assert_eq!((found, given), ([1, 2, 1, 1], 5));
+}
+
+#[tokio::test]
+async fn one_who_asks_for_very_much_is_given_it() {
+    let app = TestApp::start().await;
+    let world = World::new(&app).await;
+    let agent = world.agent(100).await;
+    app.database.put_many(agent, world.runtime_id, 100).await;
+    let runtimes = [world.runtime_id, world.second_runtime("codex").await];
+    // That is more than a crowd does at once.
+    let input = json!({"runtimeIds": runtimes.map(|runtime| runtime.0), "max": 100});
+    let claims = world.daemon.mutate("claimTasks", input).await.unwrap();
+    let claims = claims.as_array().unwrap();
+    assert!(!claims.is_empty());
+    let dispatched = app.database.task_count("dispatched").await;
+    assert_eq!(usize::try_from(dispatched).unwrap(), claims.len());
 }
