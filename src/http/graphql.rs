@@ -62,7 +62,8 @@ async fn execute_body(
             if !is_unauthenticated(&response) {
                 return Ok(respond(media, &response));
             }
-            // Nothing was done that a repetition does not find. The token may hold nevertheless, and its member have another role by now.
+            // Nothing was done that a repetition does not find. The token may hold nevertheless, and its member have another
+            // role by now.
             prepared = prepare_body(edge, media, &bytes)?;
         }
         let authenticated = edge.board.gate.authenticate(&token).await;
