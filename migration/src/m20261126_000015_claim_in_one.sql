@@ -216,7 +216,7 @@ begin
             group by asked.runtime_id, asked.agent_id
         ) as asking);
 
-    -- Chosen without locks, and looked at again under them: every statement here sees what was committed before it began.
+    -- Chosen without locks, and again under them: every statement here sees what was committed before it began.
     heads := array(select head from task_heads_at_the_front(lines) as head);
     lines := array(
         select (line.runtime_id, line.only_agent_id, line.places, line.request_ids, case
@@ -237,17 +237,9 @@ begin
         select (nth, asked.place, asked.request_id)::task_asker
         from generate_subscripts(lines, 1) as nth
         cross join unnest(lines[nth].places, lines[nth].request_ids) as asked (place, request_id));
-    -- What was first is not looked for again: the way there may lead over what was claimed while somebody held a snapshot.
     heads := array(
-        select head
-        from unnest(heads) as head
-        cross join lateral (
-            select * from agent_task_queue
-            where id = head.id and agent_id = head.agent_id and runtime_id = lines[head.line].runtime_id
-                and by_index('none', status = 'queued')
-            offset 0
-        ) as task
-        where not exists (select from task_held_back_by(task)));
+        select head from task_heads_at_the_front(lines) as head
+        where head.agent_id = any (lines[head.line].agent_ids));
     heads := heads || array(
         select head
         from generate_subscripts(lines, 1) as nth
