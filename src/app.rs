@@ -8,19 +8,14 @@ use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use crate::auth::gate::Gate;
 use crate::background::{closer, marker, pruner, sweeper};
-use crate::db::{self, ConnectOptions, Pool, Writer};
+use crate::db::{self, ConnectOptions, Pool};
 use crate::doorbell::Doorbell;
-use crate::event::hub::Hub;
+use crate::graphql::Executor;
 use crate::graphql::context::Board;
-use crate::graphql::{Executor, Shared};
-use crate::group::Desk;
 use crate::http::{self, Edge, Quota, Sessions};
 use crate::metrics::Metrics;
-use crate::runtime::heartbeat::Heartbeats;
 use crate::settings::Settings;
-use crate::task::together::Together;
 
 /// How long requests under way may take to finish when the server stops.
 const DRAIN_TIMEOUT: Duration = Duration::from_secs(10);
@@ -57,19 +52,8 @@ impl App {
         let metrics = Metrics::default();
         let doorbell = Doorbell::new(&metrics.live);
         let requests = TaskTracker::new();
-        let writer = Writer::new(db.clone(), doorbell.clone());
-        let desk = || Desk::new(&requests, &metrics.groups);
-        let board = Board {
-            gate: Gate::new(&db, desk()),
-            heartbeats: Heartbeats::new(&writer, desk()),
-            tasks: Together::new(&writer, &config.settings, desk()),
-            shared: Shared::new(requests.clone()),
-            hub: Hub::new(db.clone(), requests.clone(), &metrics),
-            writer,
-            metrics,
-            settings: config.settings.clone(),
-            db,
-        };
+        let settings = config.settings.clone();
+        let board = Board::new(db, &doorbell, metrics, settings, &requests);
         Self {
             config,
             board,

@@ -16,6 +16,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use prometheus_client::encoding::prometheus_text;
+use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::Registry;
 
 pub use groups::{Groups, Verb};
@@ -70,4 +71,11 @@ impl Default for Metrics {
             registry: Arc::new(registry),
         }
     }
+}
+
+/// How long something took: from what a client does not notice to what the database does not allow a statement to take.
+fn seconds() -> Histogram {
+    Histogram::new([
+        0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1.0, 5.0, 30.0,
+    ])
 }

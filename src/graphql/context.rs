@@ -2,14 +2,17 @@
 
 use async_graphql::Context;
 use async_graphql::dataloader::DataLoader;
+use tokio_util::task::TaskTracker;
 
 use super::feed::Shared;
 use super::loader::Loaders;
 use crate::auth::Viewer;
 use crate::auth::gate::Gate;
 use crate::db::{Pool, Write, Writer};
+use crate::doorbell::Doorbell;
 use crate::error::{Error, Result};
 use crate::event::hub::Hub;
+use crate::group::Desk;
 use crate::metrics::Metrics;
 use crate::runtime::heartbeat::Heartbeats;
 use crate::settings::Settings;
@@ -36,6 +39,31 @@ pub struct Board {
     pub metrics: Metrics,
     /// The thresholds.
     pub settings: Settings,
+}
+
+impl Board {
+    /// The service on a database; what is begun for requests is on the tracker.
+    pub fn new(
+        db: Pool,
+        doorbell: &Doorbell,
+        metrics: Metrics,
+        settings: Settings,
+        requests: &TaskTracker,
+    ) -> Self {
+        let writer = Writer::new(db.clone(), doorbell.clone());
+        let desk = || Desk::new(requests, &metrics.groups);
+        Self {
+            gate: Gate::new(&db, desk()),
+            heartbeats: Heartbeats::new(&writer, desk()),
+            tasks: Together::new(&writer, &settings, desk()),
+            shared: Shared::new(requests.clone()),
+            hub: Hub::new(db.clone(), requests.clone(), &metrics),
+            writer,
+            metrics,
+            settings,
+            db,
+        }
+    }
 }
 
 /// The service.

@@ -9,7 +9,7 @@ use tokio::sync::Semaphore;
 use tokio::time::timeout;
 use tokio_util::task::TaskTracker;
 
-use super::{Desk, Group, MOST_TOGETHER, MOST_WAITING, Patience};
+use super::{Desk, Group, MOST_TOGETHER, MOST_WAITING, Patience, Weigh};
 use crate::error::Error;
 use crate::metrics::{Connections, Metrics};
 
@@ -20,20 +20,29 @@ fn desk() -> Desk {
     Desk::new(&TaskTracker::new(), &Metrics::default().groups)
 }
 
+/// A group that notes who is served, each crowd when the gate lets it.
+fn gated(weigh: Weigh<usize>, seen: &Seen, gate: &Arc<Semaphore>) -> Group<usize, usize> {
+    let (seen, gate) = (Arc::clone(seen), Arc::clone(gate));
+    Group::weighing("test", desk(), weigh, move |asked: Vec<usize>, turn| {
+        let (seen, gate) = (Arc::clone(&seen), Arc::clone(&gate));
+        async move {
+            seen.lock().unwrap().push((asked.clone(), turn.patience()));
+            gate.acquire().await.unwrap().forget();
+            Ok(asked.into_iter().map(Ok).collect())
+        }
+    })
+}
+
+/// How many were served together, each time.
+fn sizes(seen: &Seen) -> Vec<usize> {
+    let seen = seen.lock().unwrap();
+    seen.iter().map(|(asked, _)| asked.len()).collect()
+}
+
 #[tokio::test]
 async fn who_comes_meanwhile_is_served_together_in_the_order_of_coming() {
     let (seen, gate) = (Seen::default(), Arc::new(Semaphore::new(0)));
-    let group = Group::new("test", desk(), {
-        let (seen, gate) = (Arc::clone(&seen), Arc::clone(&gate));
-        move |asked: Vec<usize>, turn| {
-            let (seen, gate) = (Arc::clone(&seen), Arc::clone(&gate));
-            async move {
-                seen.lock().unwrap().push((asked.clone(), turn.patience()));
-                gate.acquire().await.unwrap().forget();
-                Ok(asked.into_iter().map(Ok).collect())
-            }
-        }
-    });
+    let group = gated(|_| 1, &seen, &gate);
     let crowd = MOST_TOGETHER + 3;
     let requests = (0..crowd).map(|nth| group.ask(nth));
     let (answers, ()) = tokio::join!(join_all(requests), async {
@@ -44,12 +53,7 @@ async fn who_comes_meanwhile_is_served_together_in_the_order_of_coming() {
     });
     let answers: Vec<usize> = answers.into_iter().map(Result::unwrap).collect();
     assert_eq!(answers, (0..crowd).collect::<Vec<_>>());
-    let sizes: Vec<usize> = seen
-        .lock()
-        .unwrap()
-        .iter()
-        .map(|(asked, _)| asked.len())
-        .collect();
+    let sizes = sizes(&seen);
     assert_eq!(sizes.iter().sum::<usize>(), crowd);
     assert_eq!(sizes.iter().max(), Some(&MOST_TOGETHER));
 }
@@ -57,25 +61,13 @@ async fn who_comes_meanwhile_is_served_together_in_the_order_of_coming() {
 #[tokio::test]
 async fn fewer_are_served_together_where_each_is_as_much_work_as_several() {
     let (seen, gate) = (Seen::default(), Arc::new(Semaphore::new(0)));
-    let half = |_: &usize| MOST_TOGETHER / 2;
-    let group = Group::weighing("test", desk(), half, {
-        let (seen, gate) = (Arc::clone(&seen), Arc::clone(&gate));
-        move |asked: Vec<usize>, turn| {
-            let (seen, gate) = (Arc::clone(&seen), Arc::clone(&gate));
-            async move {
-                seen.lock().unwrap().push((asked.clone(), turn.patience()));
-                gate.acquire().await.unwrap().forget();
-                Ok(asked.into_iter().map(Ok).collect())
-            }
-        }
-    });
+    let group = gated(|_| MOST_TOGETHER / 2, &seen, &gate);
     let requests = (0..5).map(|nth| group.ask(nth));
     let (answers, ()) = tokio::join!(join_all(requests), async {
         gate.add_permits(5);
     });
     assert!(answers.into_iter().all(|answer| answer.is_ok()));
-    let seen = seen.lock().unwrap().clone();
-    let sizes: Vec<usize> = seen.iter().map(|(asked, _)| asked.len()).collect();
+    let sizes = sizes(&seen);
     assert_eq!(sizes.iter().sum::<usize>(), 5);
     assert_eq!(sizes.iter().max(), Some(&2));
 }

@@ -12,6 +12,8 @@ use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::{Registry, Unit};
 use sea_orm::{ActiveEnum, Iterable};
 
+use super::seconds;
+
 /// How changes come to those who watch; clones count together.
 #[derive(Clone, Debug)]
 pub struct Live {
@@ -42,9 +44,7 @@ impl Live {
             sockets: Gauge::default(),
             event_streams: Gauge::default(),
             events: Arc::new(Kind::iter().map(counter).collect()),
-            delay: Histogram::new([
-                0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1.0, 5.0, 30.0,
-            ]),
+            delay: seconds(),
             lagged: Counter::default(),
             connected: Gauge::default(),
             connects: Counter::default(),

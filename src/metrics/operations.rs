@@ -11,6 +11,8 @@ use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::{Registry, Unit};
 
+use super::seconds;
+
 /// The code of what went well.
 const OK: &str = "OK";
 
@@ -71,7 +73,7 @@ impl Operations {
     pub(super) fn new(registry: &mut Registry) -> Self {
         let operations = Self {
             ended: Family::default(),
-            duration: Family::new_with_constructor(duration),
+            duration: Family::new_with_constructor(seconds),
             subscriptions: Family::default(),
             refusals: Family::default(),
         };
@@ -141,13 +143,6 @@ impl Operations {
             all: self.ended.clone(),
         }
     }
-}
-
-/// From what a client does not notice to what the database does not allow a statement to take.
-fn duration() -> Histogram {
-    Histogram::new([
-        0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1.0, 5.0, 30.0,
-    ])
 }
 
 /// How operations with the same root field end.

@@ -12,16 +12,12 @@ use axum::response::Response;
 use axum::routing::get;
 use axum::serve::ListenerExt;
 use callboard::app::Config;
-use callboard::auth::gate::{self, Gate};
-use callboard::db::{self, Pool, Writer};
+use callboard::auth::gate;
+use callboard::db::{self, Pool};
 use callboard::doorbell::Doorbell;
-use callboard::event::hub::Hub;
 use callboard::graphql::context::Board;
-use callboard::graphql::{self, Schema, Shared};
-use callboard::group::Desk;
+use callboard::graphql::{self, Schema};
 use callboard::metrics::Metrics;
-use callboard::runtime::heartbeat::Heartbeats;
-use callboard::task::together::Together;
 use secrecy::SecretString;
 use serde_json::Value;
 use tokio::net::TcpListener;
@@ -44,19 +40,7 @@ pub(crate) async fn serve(
     let db = Pool::from(db::connect(&config.database, &config.connect));
     let metrics = Metrics::default();
     let (doorbell, tracker) = (Doorbell::new(&metrics.live), TaskTracker::new());
-    let writer = Writer::new(db.clone(), doorbell.clone());
-    let desk = || Desk::new(&tracker, &metrics.groups);
-    let board = Board {
-        gate: Gate::new(&db, desk()),
-        heartbeats: Heartbeats::new(&writer, desk()),
-        tasks: Together::new(&writer, &config.settings, desk()),
-        shared: Shared::new(tracker.clone()),
-        hub: Hub::new(db.clone(), tracker.clone(), &metrics),
-        writer,
-        metrics,
-        settings: config.settings,
-        db: db.clone(),
-    };
+    let board = Board::new(db.clone(), &doorbell, metrics, config.settings, &tracker);
     tracker.spawn(board.hub.clone().run(doorbell.clone(), stop.clone()));
     tracker.spawn(doorbell.run_listener(db.clone(), config.database, stop.clone()));
     let edge = Edge {
