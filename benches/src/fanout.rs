@@ -1,5 +1,9 @@
-//! The case `fanout`: live delivery, by Callboard's own edge and by the one that async-graphql brings for axum, over the
-//! same schema and the same feed.
+//! The case `fanout`: live delivery, by Callboard's own edge, by the one that async-graphql brings for axum, over the same
+//! schema and the same feed, and by PostGraphile.
+//!
+//! What PostGraphile does is less, in its favour: it looks up no token and shows every event to everybody. It sends the same
+//! columns of an event and its task, and reads the task for each subscriber, or is told of it by the trigger. It has nothing
+//! for who was away, so it is left out where clients come back.
 //!
 //! Subscribers check what they are here for: each must receive every event that the database has, once and in order, or
 //! the case fails. They read as cheaply as can be, because they share the machine with what is measured; what counts is the
@@ -12,6 +16,7 @@ mod delivery;
 mod latency;
 mod memory;
 mod reconnect;
+mod side;
 mod socket;
 mod stage;
 mod stock;
@@ -23,13 +28,16 @@ use nix::sys::resource::{Resource, getrlimit, setrlimit};
 
 use crate::board;
 use crate::flames::Flames;
+use crate::npm::Package;
+use crate::postgraphile;
 use crate::postgres::Postgres;
 use crate::report::Report;
 
 use crowd::Asking;
-use stage::{Load, Side, Stage};
+use side::Side;
+use stage::{Load, Stage};
 
-pub(crate) use socket::{Said, Socket};
+pub(crate) use socket::{PATH, Said, Socket};
 pub(crate) use stock::serve as serve_stock;
 
 /// The board of every run.
@@ -49,6 +57,14 @@ pub(crate) struct FanoutArgs {
         default_value = "memory,delivery,latency,reconnect"
     )]
     figures: Vec<Figure>,
+    /// Who delivers.
+    #[arg(
+        long,
+        value_enum,
+        value_delimiter = ',',
+        default_value = "callboard,stock,postgraphile,postgraphile-told"
+    )]
+    sides: Vec<Side>,
     /// How often the sides take turns at delivering.
     #[arg(long, default_value_t = 3)]
     rounds: u32,
@@ -98,7 +114,7 @@ enum Figure {
 }
 
 impl FanoutArgs {
-    /// Measures both sides and reports.
+    /// Measures all sides and reports.
     pub(crate) async fn run(
         self,
         postgres: &Postgres,
@@ -109,34 +125,46 @@ impl FanoutArgs {
         let mut report = Report::new("fanout", postgres.version().await?);
         report.condition("rounds of delivery", &self.rounds);
         report.condition("open files at most", &most);
+        let package = if self.sides.iter().any(|side| side.is_postgraphile()) {
+            let package = postgraphile::package().await?;
+            report.condition("PostGraphile", &package.version("postgraphile")?);
+            report.condition("Node.js", &package.node_version().await?);
+            Some(package)
+        } else {
+            None
+        };
         let mut connection = board::with_agents(postgres, BOARD, 1, 8).await?;
         board::settle_down(&mut connection).await?;
         drop(connection);
+        let copies = Copies {
+            postgres,
+            package: package.as_ref(),
+        };
         for figure in &self.figures {
             match figure {
-                Figure::Memory => self.memory(postgres, &mut report).await?,
-                Figure::Delivery => self.delivery(postgres, &mut report, flames).await?,
-                Figure::Latency => self.latency(postgres, &mut report).await?,
-                Figure::Reconnect => self.reconnect(postgres, &mut report).await?,
+                Figure::Memory => self.memory(&copies, &mut report).await?,
+                Figure::Delivery => self.delivery(&copies, &mut report, flames).await?,
+                Figure::Latency => self.latency(&copies, &mut report).await?,
+                Figure::Reconnect => self.reconnect(&copies, &mut report).await?,
             }
         }
         postgres.drop(BOARD).await?;
         report.finish(file)
     }
 
-    async fn memory(&self, postgres: &Postgres, report: &mut Report) -> anyhow::Result<()> {
+    async fn memory(&self, copies: &Copies<'_>, report: &mut Report) -> anyhow::Result<()> {
         let mut found = Vec::new();
-        for side in Side::ALL {
-            let mut stage = opened(postgres, side).await?;
+        for &side in &self.sides {
+            let mut stage = copies.open(side).await?;
             found.push(memory::measure(&mut stage, side, self.sockets).await?);
-            closed(postgres, stage).await?;
+            copies.close(stage).await?;
         }
         report.add(memory::table(self.sockets, &found))
     }
 
     async fn delivery(
         &self,
-        postgres: &Postgres,
+        copies: &Copies<'_>,
         report: &mut Report,
         flames: &Flames,
     ) -> anyhow::Result<()> {
@@ -154,23 +182,23 @@ impl FanoutArgs {
                 };
                 let mut found = delivery::Found::new();
                 for _ in 0..self.rounds {
-                    for side in Side::ALL {
-                        let mut stage = opened(postgres, side).await?;
+                    for &side in &self.sides {
+                        let mut stage = copies.open(side).await?;
                         let delivered = delivery::measure(&mut stage, setting).await?;
                         found.entry(side).or_default().push(delivered);
-                        closed(postgres, stage).await?;
+                        copies.close(stage).await?;
                     }
                 }
                 report.add(delivery::table(&setting, &found))?;
                 if flames.wanted() {
-                    draw(postgres, setting, flames).await?;
+                    copies.draw(setting, flames).await?;
                 }
             }
         }
         Ok(())
     }
 
-    async fn latency(&self, postgres: &Postgres, report: &mut Report) -> anyhow::Result<()> {
+    async fn latency(&self, copies: &Copies<'_>, report: &mut Report) -> anyhow::Result<()> {
         for asking in [Asking::Alike, Asking::Unlike] {
             let setting = latency::Setting {
                 asking,
@@ -179,24 +207,53 @@ impl FanoutArgs {
                 events: self.rate * self.seconds,
             };
             let mut found = Vec::new();
-            for side in Side::ALL {
-                let mut stage = opened(postgres, side).await?;
+            for &side in &self.sides {
+                let mut stage = copies.open(side).await?;
                 found.push((side, latency::measure(&mut stage, setting).await?));
-                closed(postgres, stage).await?;
+                copies.close(stage).await?;
             }
             report.add(latency::table(&setting, &found))?;
         }
         Ok(())
     }
 
-    async fn reconnect(&self, postgres: &Postgres, report: &mut Report) -> anyhow::Result<()> {
+    async fn reconnect(&self, copies: &Copies<'_>, report: &mut Report) -> anyhow::Result<()> {
         let mut found = Vec::new();
-        for side in Side::ALL {
-            let mut stage = opened(postgres, side).await?;
+        for &side in self.sides.iter().filter(|side| side.resumes()) {
+            let mut stage = copies.open(side).await?;
             found.push(reconnect::measure(&mut stage, side, self.sockets, self.missed).await?);
-            closed(postgres, stage).await?;
+            copies.close(stage).await?;
         }
         report.add(reconnect::table(self.sockets, self.missed, &found))
+    }
+}
+
+/// Fresh copies of the board, one after the other, each for one side.
+#[derive(Debug)]
+struct Copies<'a> {
+    postgres: &'a Postgres,
+    package: Option<&'a Package>,
+}
+
+impl Copies<'_> {
+    /// A copy, and who delivers its events.
+    async fn open(&self, side: Side) -> anyhow::Result<Stage<'_>> {
+        self.postgres.copy(BOARD, COPY).await?;
+        Stage::open(self.postgres, self.package, COPY, side).await
+    }
+
+    /// Lets Callboard deliver once more, and draws it.
+    async fn draw(&self, setting: delivery::Setting, flames: &Flames) -> anyhow::Result<()> {
+        let mut stage = self.open(Side::Callboard).await?;
+        let watched = stage.watched();
+        let delivered = delivery::measure(&mut stage, setting);
+        flames.of(&setting.name(), watched, delivered).await?;
+        self.close(stage).await
+    }
+
+    async fn close(&self, stage: Stage<'_>) -> anyhow::Result<()> {
+        stage.close().await?;
+        self.postgres.drop(COPY).await
     }
 }
 
@@ -205,28 +262,4 @@ pub(crate) fn many_files() -> nix::Result<u64> {
     let (_, most) = getrlimit(Resource::RLIMIT_NOFILE)?;
     setrlimit(Resource::RLIMIT_NOFILE, most, most)?;
     Ok(most)
-}
-
-/// A fresh copy of the board, and who delivers its events.
-async fn opened(postgres: &Postgres, side: Side) -> anyhow::Result<Stage<'_>> {
-    postgres.copy(BOARD, COPY).await?;
-    Stage::open(postgres, COPY, side).await
-}
-
-/// Lets Callboard deliver once more, and draws it.
-async fn draw(
-    postgres: &Postgres,
-    setting: delivery::Setting,
-    flames: &Flames,
-) -> anyhow::Result<()> {
-    let mut stage = opened(postgres, Side::Callboard).await?;
-    let watched = stage.watched();
-    let delivered = delivery::measure(&mut stage, setting);
-    flames.of(&setting.name(), watched, delivered).await?;
-    closed(postgres, stage).await
-}
-
-async fn closed(postgres: &Postgres, stage: Stage<'_>) -> anyhow::Result<()> {
-    stage.close().await?;
-    postgres.drop(COPY).await
 }

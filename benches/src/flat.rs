@@ -15,6 +15,7 @@ use clap::Args;
 use tokio::time::Instant;
 
 use crate::board;
+use crate::flames::{Flames, Watched};
 use crate::life::Step;
 use crate::plans::{self, Explained};
 use crate::postgres::Postgres;
@@ -62,6 +63,7 @@ impl FlatArgs {
         self,
         postgres: &Postgres,
         file: Option<PathBuf>,
+        flames: &Flames,
     ) -> anyhow::Result<()> {
         let mut report = Report::new("flat", postgres.version().await?);
         report.condition("agents, all on one runtime", &self.agents);
@@ -77,7 +79,7 @@ impl FlatArgs {
         report.condition("seconds of loading", &began.elapsed().as_secs());
         let mut found = Found::default();
         tokio::select! {
-            measured = self.measure(postgres, &subjects, &mut found) => measured?,
+            measured = self.measure(postgres, &subjects, &mut found, flames) => measured?,
             stopped = board::stay(subjects.iter().map(|subject| &subject.board)) => stopped?,
         }
         found.report(&subjects, &mut report)?;
@@ -93,6 +95,7 @@ impl FlatArgs {
         postgres: &Postgres,
         subjects: &[Subject],
         found: &mut Found,
+        flames: &Flames,
     ) -> anyhow::Result<()> {
         for subject in subjects {
             // Caches and prepared statements are there before the first round.
@@ -102,6 +105,12 @@ impl FlatArgs {
             for subject in subjects {
                 self.round(subject, self.calls, found, Some(round)).await?;
             }
+        }
+        for subject in subjects.iter().filter(|_| flames.wanted()) {
+            let calls = self.round(subject, self.calls, found, None);
+            let watched = Watched::of(&subject.board.server, postgres);
+            let name = format!("flat-{}", subject.name);
+            flames.of(&name, watched, calls).await?;
         }
         for subject in subjects {
             for explained in [Explained::Sent, Explained::All] {

@@ -16,6 +16,7 @@ use clap::Args;
 
 use crate::board::{self, Board};
 use crate::fanout;
+use crate::flames::{Flames, Watched};
 use crate::idle::call::Call;
 use crate::postgres::Postgres;
 use crate::report::Report;
@@ -62,6 +63,7 @@ impl GrowthArgs {
         self,
         postgres: &Postgres,
         file: Option<PathBuf>,
+        flames: &Flames,
     ) -> anyhow::Result<()> {
         fanout::many_files()?;
         let mut report = Report::new("growth", postgres.version().await?);
@@ -78,14 +80,15 @@ impl GrowthArgs {
         report.condition("seconds of loading", &began.elapsed().as_secs());
         let mut found = Found::default();
         tokio::select! {
-            measured = self.measure_lines(postgres, &lines, &mut found) => measured?,
+            measured = self.measure_lines(postgres, &lines, &mut found, flames) => measured?,
             stopped = board::stay(lines.iter().map(|line| &line.board)) => stopped?,
         }
         for line in lines {
             line.close(postgres).await?;
         }
         for daemons in &self.daemons {
-            self.measure_idle(postgres, *daemons, &mut found).await?;
+            self.measure_idle(postgres, *daemons, &mut found, flames)
+                .await?;
         }
         found.report(&mut report)?;
         report.finish(file)
@@ -97,6 +100,7 @@ impl GrowthArgs {
         postgres: &Postgres,
         lines: &[Line],
         found: &mut Found,
+        flames: &Flames,
     ) -> anyhow::Result<()> {
         // Caches and prepared statements are there before the first round.
         let mut unnoticed = Found::default();
@@ -108,6 +112,9 @@ impl GrowthArgs {
                 line.round(postgres, self, found).await?;
             }
         }
+        for line in lines {
+            line.draw(postgres, self, flames).await?;
+        }
         Ok(())
     }
 
@@ -117,6 +124,7 @@ impl GrowthArgs {
         postgres: &Postgres,
         daemons: u32,
         found: &mut Found,
+        flames: &Flames,
     ) -> anyhow::Result<()> {
         let mut connection = board::with_agents(postgres, IDLE, daemons, daemons).await?;
         board::settle_down(&mut connection).await?;
@@ -138,6 +146,12 @@ impl GrowthArgs {
                     .measure(postgres, &board.server, self.idle_calls, calls)
                     .await?;
             }
+        }
+        for call in Call::ALL {
+            let calls = call.make(&board.runtimes, self.idle_calls, self.at_once);
+            let watched = Watched::of(&board.server, postgres);
+            let name = format!("growth-{}-{daemons}", call.name());
+            flames.of(&name, watched, calls).await?;
         }
         board.server.stop().await?;
         postgres.drop(IDLE).await

@@ -14,6 +14,7 @@ use std::time::Duration;
 use clap::Args;
 
 use crate::board::{self, Board};
+use crate::flames::{Flames, Watched};
 use crate::life::{Life, Step};
 use crate::lives::{self, Lived};
 use crate::plans::{self, Explained, Statements};
@@ -61,14 +62,15 @@ impl HeldArgs {
         self,
         postgres: &Postgres,
         file: Option<PathBuf>,
+        flames: &Flames,
     ) -> anyhow::Result<()> {
         let mut report = Report::new("held", postgres.version().await?);
         report.condition("daemons", &self.daemons);
         report.condition("seconds of a run", &self.seconds);
         for agents in &self.agents {
             for backlog in &self.backlog {
-                self.compare(postgres, *agents, *backlog, &mut report)
-                    .await?;
+                let size = (*agents, *backlog);
+                self.compare(postgres, size, &mut report, flames).await?;
             }
         }
         report.finish(file)
@@ -78,9 +80,9 @@ impl HeldArgs {
     async fn compare(
         &self,
         postgres: &Postgres,
-        agents: u32,
-        backlog: u32,
+        (agents, backlog): (u32, u32),
         report: &mut Report,
+        flames: &Flames,
     ) -> anyhow::Result<()> {
         const BOARD: &str = "held";
         const COPY: &str = "held_copy";
@@ -96,6 +98,12 @@ impl HeldArgs {
         for holder in Holder::ALL {
             postgres.copy(BOARD, COPY).await?;
             runs.push(self.one(postgres, COPY, holder).await?);
+            postgres.drop(COPY).await?;
+        }
+        for holder in Holder::ALL.into_iter().filter(|_| flames.wanted()) {
+            let name = format!("held-{agents}-{backlog}-{}", holder.file());
+            postgres.copy(BOARD, COPY).await?;
+            self.draw(postgres, COPY, holder, (&name, flames)).await?;
             postgres.drop(COPY).await?;
         }
         postgres.drop(BOARD).await?;
@@ -114,6 +122,23 @@ impl HeldArgs {
             report.add(grown)?;
         }
         Ok(())
+    }
+
+    /// Runs once more on a fresh board, and draws it.
+    async fn draw(
+        &self,
+        postgres: &Postgres,
+        database: &str,
+        holder: Holder,
+        (name, flames): (&str, &Flames),
+    ) -> anyhow::Result<()> {
+        let board = Board::open(postgres, database).await?;
+        let held = holder.begin(postgres, database).await?;
+        let lives = lives::live(&board, Duration::from_secs(self.seconds.into()), 1);
+        let watched = Watched::of(&board.server, postgres);
+        flames.of(name, watched, lives).await?;
+        drop(held);
+        board.server.stop().await
     }
 
     /// One run on a fresh board.

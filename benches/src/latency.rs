@@ -207,7 +207,8 @@ impl Daemon {
         runtime: &Runtime,
         take: mpsc::UnboundedSender<Taken>,
     ) -> anyhow::Result<Self> {
-        let mut socket = Socket::open(board.server.address, runtime.daemon.token()).await?;
+        let mut socket =
+            Socket::open(board.server.address, fanout::PATH, runtime.daemon.token()).await?;
         let document =
             "subscription($ids: [UUID!]!) { taskAvailable(runtimeIds: $ids) { runtimeId } }";
         let payload = json!({"query": document, "variables": {"ids": [runtime.id]}});
@@ -230,6 +231,7 @@ impl Daemon {
                 match said {
                     Said::Available => self.claim().await?,
                     Said::Ping => self.socket.say(r#"{"type":"pong"}"#).await?,
+                    Said::SocketPing => self.socket.answer_ping().await?,
                     Said::Pong | Said::Ack | Said::Event { .. } => {
                         anyhow::bail!("{said:?} was not asked for")
                     }

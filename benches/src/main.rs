@@ -1,4 +1,4 @@
-//! Callboard's measurements: one command, one case, everything that is compared in one run.
+//! Callboard's measurements: for each case one command, and everything that is compared in one run; and one for all cases.
 //!
 //! A run starts a Postgres of its own, with fsync and the settings that Postgres has by itself, and real servers in
 //! processes of their own. Figures are for comparison within a run; what they are on another machine, a run there says.
@@ -18,6 +18,7 @@ mod npm;
 mod peers;
 mod plans;
 mod plot;
+mod postgraphile;
 mod postgres;
 mod processor;
 mod queue;
@@ -29,7 +30,8 @@ mod snapshot;
 
 use std::path::PathBuf;
 
-use clap::{Parser, Subcommand};
+use anyhow::Context;
+use clap::{Args, Parser, Subcommand};
 use tokio::runtime::{Builder, Runtime};
 use tokio::signal::unix::{SignalKind, signal};
 
@@ -38,11 +40,21 @@ use crate::postgres::Postgres;
 
 /// Measures Callboard, side by side with what it is to be compared with.
 #[derive(Debug, Parser)]
-#[command(name = "callboard-benches", version)]
+#[command(name = COMMAND, version)]
 struct Cli {
     #[command(subcommand)]
     command: Command,
-    /// Writes the figures, and what they rest on, to this file too.
+    #[command(flatten)]
+    run: Run,
+}
+
+/// How this program is called.
+const COMMAND: &str = "callboard-benches";
+
+/// What goes for each case.
+#[derive(Args, Clone, Debug)]
+struct Run {
+    /// Writes the figures, and what they rest on, to this file too; those of all cases to files in this directory.
     #[arg(long, global = true)]
     json: Option<PathBuf>,
     /// Where Postgres keeps its files for as long as the run takes [default: beside this program].
@@ -59,6 +71,8 @@ struct Cli {
 enum Command {
     #[command(flatten)]
     Measure(Case),
+    /// Measures all of these, one after the other, with what each has by default. Takes an hour or more.
+    All,
     /// Draws what `growth` found, and prints it as a table for a page.
     Plot(plot::PlotArgs),
     /// Serves a board that is measured; a run starts these by itself.
@@ -69,7 +83,7 @@ enum Command {
 /// What to measure.
 #[derive(Debug, Subcommand)]
 enum Case {
-    /// What live delivery costs, and how long it takes, against the edge that async-graphql brings for axum.
+    /// What live delivery costs, and how long it takes, against PostGraphile and the edge that async-graphql brings for axum.
     Fanout(fanout::FanoutArgs),
     /// What a call costs on a large board against a small one.
     Flat(flat::FlatArgs),
@@ -89,49 +103,58 @@ enum Case {
     Snapshot(snapshot::SnapshotArgs),
 }
 
+/// All cases, those first that are about tasks.
+const ALL: [&str; 9] = [
+    "queue", "peers", "latency", "idle", "growth", "flat", "held", "snapshot", "fanout",
+];
+
 fn main() -> anyhow::Result<()> {
     let cli = Cli::parse();
-    let case = match cli.command {
-        Command::Server(args) => return runtime(Threads::All)?.block_on(args.run()),
-        Command::Plot(args) => return args.run(),
-        Command::Measure(case) => case,
-    };
-    // Whoever plays daemons is to be as little as possible in the way of those who share the machine; but thousands of
-    // subscribers are more than one thread can hear.
-    let threads = if matches!(case, Case::Fanout(_)) {
-        Threads::All
-    } else {
-        Threads::One
-    };
-    anyhow::ensure!(
-        cli.flames.is_none() || case.has_flames(),
-        "there are flame graphs of fanout, idle, latency, queue and snapshot only"
-    );
-    runtime(threads)?.block_on(async {
-        let flames = Flames::into(cli.flames).await?;
-        measure(
-            case,
-            cli.data_dir,
-            Output {
-                file: cli.json,
-                flames,
-            },
-        )
-        .await
-    })
+    match cli.command {
+        Command::Server(args) => runtime(Threads::All)?.block_on(args.run()),
+        Command::Plot(args) => args.run(),
+        Command::Measure(case) => cli.run.run(case),
+        Command::All => cli.run.run_all(),
+    }
 }
 
-impl Case {
-    /// Whether flame graphs are drawn of it.
-    const fn has_flames(&self) -> bool {
-        match self {
-            Self::Fanout(_)
-            | Self::Idle(_)
-            | Self::Latency(_)
-            | Self::Queue(_)
-            | Self::Snapshot(_) => true,
-            Self::Flat(_) | Self::Growth(_) | Self::Held(_) | Self::Peers(_) => false,
+impl Run {
+    /// Runs all cases.
+    fn run_all(self) -> anyhow::Result<()> {
+        if let Some(directory) = &self.json {
+            std::fs::create_dir_all(directory)
+                .with_context(|| format!("{} cannot be made", directory.display()))?;
         }
+        for name in ALL {
+            let Command::Measure(case) = Cli::try_parse_from([COMMAND, name])?.command else {
+                anyhow::bail!("{name} is not a case");
+            };
+            let json = self.json.as_ref();
+            let run = Self {
+                json: json.map(|directory| directory.join(name).with_extension("json")),
+                ..self.clone()
+            };
+            run.run(case).with_context(|| format!("in {name}"))?;
+        }
+        Ok(())
+    }
+
+    /// Runs one.
+    fn run(self, case: Case) -> anyhow::Result<()> {
+        // Whoever plays daemons is to be as little as possible in the way of those who share the machine; but thousands of
+        // subscribers are more than one thread can hear.
+        let threads = if matches!(case, Case::Fanout(_)) {
+            Threads::All
+        } else {
+            Threads::One
+        };
+        runtime(threads)?.block_on(async {
+            let output = Output {
+                file: self.json,
+                flames: Flames::into(self.flames).await?,
+            };
+            measure(case, self.data_dir, output).await
+        })
     }
 }
 
@@ -176,12 +199,12 @@ async fn run(case: Case, postgres: &Postgres, output: Output) -> anyhow::Result<
     let Output { file, flames } = output;
     match case {
         Case::Fanout(args) => args.run(postgres, file, &flames).await,
-        Case::Flat(args) => args.run(postgres, file).await,
-        Case::Growth(args) => args.run(postgres, file).await,
-        Case::Held(args) => args.run(postgres, file).await,
+        Case::Flat(args) => args.run(postgres, file, &flames).await,
+        Case::Growth(args) => args.run(postgres, file, &flames).await,
+        Case::Held(args) => args.run(postgres, file, &flames).await,
         Case::Idle(args) => args.run(postgres, file, &flames).await,
         Case::Latency(args) => args.run(postgres, file, &flames).await,
-        Case::Peers(args) => args.run(postgres, file).await,
+        Case::Peers(args) => args.run(postgres, file, &flames).await,
         Case::Queue(args) => args.run(postgres, file, &flames).await,
         Case::Snapshot(args) => args.run(postgres, file, &flames).await,
     }
@@ -193,5 +216,31 @@ async fn interrupted() -> std::io::Result<()> {
     tokio::select! {
         interrupted = tokio::signal::ctrl_c() => interrupted,
         _ = terminate.recv() => Ok(()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+
+    #[test]
+    fn every_case_is_among_all() {
+        let command = Cli::command();
+        let others = ["all", "plot", "server"];
+        let mut cases: Vec<&str> = command
+            .get_subcommands()
+            .map(clap::Command::get_name)
+            .filter(|name| !others.contains(name))
+            .collect();
+        let mut all = ALL;
+        cases.sort_unstable();
+        all.sort_unstable();
+        assert_eq!(cases, all);
+        for name in ALL {
+            let cli = Cli::try_parse_from([COMMAND, name]).unwrap();
+            assert!(matches!(cli.command, Command::Measure(_)), "{name}");
+        }
     }
 }

@@ -20,6 +20,7 @@ use std::time::Duration;
 use clap::Args;
 
 use crate::board::{self, Board};
+use crate::flames::{Flames, Watched};
 use crate::npm::Package;
 use crate::postgres::Postgres;
 use crate::report::{Report, Table};
@@ -71,6 +72,7 @@ impl PeersArgs {
         self,
         postgres: &Postgres,
         file: Option<PathBuf>,
+        flames: &Flames,
     ) -> anyhow::Result<()> {
         let package = Package::installed("peers").await?;
         let mut report = Report::new("peers", postgres.version().await?);
@@ -89,6 +91,10 @@ impl PeersArgs {
         report.condition("seconds of warming up before them", &self.warm_up);
         for workers in &self.workers {
             let table = self.compare(postgres, &package, *workers).await?;
+            for mode in [Mode::Single, Mode::Batched] {
+                self.draw(postgres, Load::new(mode, *workers), flames)
+                    .await?;
+            }
             report.add(table)?;
         }
         report.finish(file)
@@ -117,7 +123,8 @@ impl PeersArgs {
         Ok(table(workers, &found))
     }
 
-    async fn callboard(&self, postgres: &Postgres, load: Load) -> anyhow::Result<Counted> {
+    /// A board with a daemon for so many tasks at once as one has in this mode: how many these are.
+    async fn board(&self, postgres: &Postgres, load: Load) -> anyhow::Result<(Board, usize)> {
         let slots = match load.mode {
             Mode::Single => 1,
             Mode::Batched => self.together.get(),
@@ -126,8 +133,30 @@ impl PeersArgs {
         let mut connection =
             board::with_agents(postgres, COPY, daemons, daemons * self.agents).await?;
         board::settle_down(&mut connection).await?;
-        drop(connection);
-        let board = Board::open(postgres, COPY).await?;
+        Ok((Board::open(postgres, COPY).await?, slots))
+    }
+
+    /// Lets Callboard work once more, and draws it.
+    async fn draw(&self, postgres: &Postgres, load: Load, flames: &Flames) -> anyhow::Result<()> {
+        if !flames.wanted() {
+            return Ok(());
+        }
+        let (board, slots) = self.board(postgres, load).await?;
+        let name = format!("peers-{}-{}", load.workers, load.mode.file());
+        let time = Duration::from_secs(self.seconds.into());
+        let lived = async {
+            let working = callboard::live(&board, load, slots);
+            let failed = tokio::time::timeout(time, working).await;
+            failed.map_or(Ok(()), |failed| failed.map(|never| match never {}))
+        };
+        let watched = Watched::of(&board.server, postgres);
+        flames.of(&name, watched, lived).await?;
+        board.server.stop().await?;
+        postgres.drop(COPY).await
+    }
+
+    async fn callboard(&self, postgres: &Postgres, load: Load) -> anyhow::Result<Counted> {
+        let (board, slots) = self.board(postgres, load).await?;
         let processes = count::Processes {
             server: board.server.process(),
             postgres: postgres.process(),

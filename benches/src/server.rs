@@ -1,7 +1,7 @@
-//! A Callboard server in a process of its own: what it uses of the processor can then be told from what the load and
-//! the database use.
+//! Servers in processes of their own: what one uses of the processor can then be told from what the load and the database
+//! use.
 //!
-//! The process is this program again. It ends when its standard input does, and so however this one ends.
+//! Callboard's process is this program again. Each ends when its standard input does, and so however this one ends.
 
 use std::io::Write;
 use std::net::{Ipv4Addr, SocketAddr};
@@ -120,10 +120,17 @@ impl Server {
         database: &str,
         more: &[&str],
     ) -> anyhow::Result<Self> {
-        let mut child = Command::new(std::env::current_exe()?)
+        let mut command = Command::new(std::env::current_exe()?);
+        command
             .arg("server")
             .args(["--url", &postgres.url(), "--database", database])
-            .args(more)
+            .args(more);
+        Self::spawn(&mut command).await
+    }
+
+    /// Starts one that says on its first line where it accepts connections.
+    pub(crate) async fn spawn(command: &mut Command) -> anyhow::Result<Self> {
+        let mut child = command
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .spawn()?;

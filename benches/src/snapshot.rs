@@ -10,7 +10,6 @@
 mod asked;
 mod found;
 mod load;
-mod postgraphile;
 mod sides;
 
 use std::path::PathBuf;
@@ -19,7 +18,7 @@ use clap::Args;
 use serde_json::json;
 
 use crate::flames::Flames;
-use crate::npm::Package;
+use crate::postgraphile;
 use crate::postgres::Postgres;
 use crate::report::Report;
 
@@ -62,7 +61,7 @@ impl SnapshotArgs {
         flames: &Flames,
     ) -> anyhow::Result<()> {
         let mut report = Report::new("snapshot", postgres.version().await?);
-        let package = Package::installed("postgraphile").await?;
+        let package = postgraphile::package().await?;
         report.condition("PostGraphile", &package.version("postgraphile")?);
         report.condition("Node.js", &package.node_version().await?);
         report.condition("agents", &self.agents);

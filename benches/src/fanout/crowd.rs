@@ -9,6 +9,7 @@ use tokio::task::JoinSet;
 use uuid::Uuid;
 
 use super::account;
+use super::side::Side;
 use super::socket::{Said, Socket};
 
 /// How many sockets are being opened at once, where nothing else is said.
@@ -21,6 +22,7 @@ const PATIENCE: Duration = Duration::from_mins(3);
 #[derive(Clone, Debug)]
 pub(super) struct Door {
     pub(super) address: SocketAddr,
+    pub(super) side: Side,
     pub(super) token: String,
     pub(super) workspace_id: Uuid,
 }
@@ -74,9 +76,17 @@ impl Subscriber {
         }
     }
 
+    /// Forgets what it received up to an event, which was the last.
+    fn begin_after(&mut self, event: i64) {
+        self.after = event;
+        self.received.clear();
+        self.arrivals.clear();
+        self.bytes = 0;
+    }
+
     /// Opens its socket.
     async fn connect(&mut self, door: &Door) -> anyhow::Result<()> {
-        self.socket = Some(Socket::open(door.address, &door.token).await?);
+        self.socket = Some(Socket::open(door.address, door.side.path(), &door.token).await?);
         Ok(())
     }
 
@@ -92,10 +102,7 @@ impl Subscriber {
         } else {
             self.number
         };
-        let document = format!(
-            "subscription($id: UUID!, $after: Cursor) {{ s{name:05}: taskEvents(workspaceId: $id, after: $after) {{ \
-             cursor kind at fromStatus toStatus task {{ id agentId status priority createdAt triggerSummary }} }} }}"
-        );
+        let document = door.side.document(&format!("s{name:05}"));
         let after = self.received.last().copied().unwrap_or(self.after);
         let variables = json!({"id": door.workspace_id, "after": format!("c{after:016x}")});
         let payload = json!({"query": document, "variables": variables});
@@ -130,6 +137,7 @@ impl Subscriber {
                     self.bytes += bytes;
                 }
                 Said::Ping => self.socket()?.say(r#"{"type":"pong"}"#).await?,
+                Said::SocketPing => self.socket()?.answer_ping().await?,
                 Said::Pong => answered = true,
                 Said::Ack | Said::Available => anyhow::bail!("{said:?} was not asked for"),
             }
@@ -186,6 +194,13 @@ impl Crowd {
             subscriber.subscribe(door, asking).await?;
         }
         Ok(())
+    }
+
+    /// Has all forget what they received up to an event, which was the last.
+    pub(super) fn begin_after(&mut self, event: i64) {
+        for subscriber in &mut self.0 {
+            subscriber.begin_after(event);
+        }
     }
 
     /// Begins to follow, until each has received the last event.

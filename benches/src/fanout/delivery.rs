@@ -6,7 +6,8 @@ use std::time::Instant;
 use tokio::sync::watch;
 
 use super::crowd::{Asking, Crowd};
-use super::stage::{Load, Side, Stage};
+use super::side::Side;
+use super::stage::{Load, Stage};
 use crate::report::{Cell, Row, Table, columns};
 use crate::sample::Sample;
 
@@ -19,7 +20,9 @@ pub(super) struct Delivered {
     speed: f64,
     /// Bytes of a message.
     bytes: f64,
-    /// Seconds of processor time that this program used for a million events.
+    /// Seconds of processor time that Postgres used for a million events.
+    postgres: f64,
+    /// The same of this program.
     load: f64,
 }
 
@@ -70,7 +73,8 @@ pub(super) async fn measure(stage: &mut Stage<'_>, setting: Setting) -> anyhow::
     let (announce, until) = watch::channel(None);
     let (before, began) = (stage.used(), Instant::now());
     let following = crowd.follow(&until);
-    stage.produce(setting.load, setting.events).await?;
+    let events = stage.side().share(setting.events);
+    stage.produce(setting.load, events).await?;
     let happened = stage.happened_after(after).await?;
     announce.send_replace(happened.last().copied());
     let mut crowd = following.all().await?;
@@ -79,13 +83,13 @@ pub(super) async fn measure(stage: &mut Stage<'_>, setting: Setting) -> anyhow::
     crowd.account(&happened).await?;
     let count = |number: usize| u32::try_from(number).map(f64::from);
     let received = crowd.0.iter().map(|subscriber| subscriber.received.len());
-    let all = count(received.sum())?;
-    let events = all - count(setting.subscribers)?;
+    let events = count(received.sum())?;
     let bytes = count(crowd.0.iter().map(|subscriber| subscriber.bytes).sum())?;
     Ok(Delivered {
         rate: events / used.server,
         speed: events / time.as_secs_f64(),
-        bytes: bytes / all,
+        bytes: bytes / events,
+        postgres: used.postgres / events * 1e6,
         load: used.load / events * 1e6,
     })
 }
@@ -94,11 +98,11 @@ pub(super) async fn measure(stage: &mut Stage<'_>, setting: Setting) -> anyhow::
 pub(super) fn table(setting: &Setting, found: &Found) -> Table {
     let sample =
         |of: &[Delivered], value: fn(&Delivered) -> f64| of.iter().map(value).collect::<Sample>();
-    let stock = found.get(&Side::Stock);
+    let ours = found.get(&Side::Callboard);
     let rows = found.iter().map(|(side, rounds)| {
         let rate = sample(rounds, |it| it.rate);
-        let ratios = stock.into_iter().flatten().zip(rounds);
-        let ratios: Sample = ratios.map(|(stock, it)| it.rate / stock.rate).collect();
+        let ratios = ours.into_iter().flatten().zip(rounds);
+        let ratios: Sample = ratios.map(|(ours, it)| ours.rate / it.rate).collect();
         Row {
             name: side.name().to_owned(),
             meaning: side.meaning().to_owned(),
@@ -108,6 +112,7 @@ pub(super) fn table(setting: &Setting, found: &Found) -> Table {
                 Cell::Number(ratios.median()),
                 Cell::Number(sample(rounds, |it| it.bytes).median()),
                 Cell::Number(sample(rounds, |it| it.speed).median()),
+                Cell::Number(sample(rounds, |it| it.postgres).median()),
                 Cell::Number(sample(rounds, |it| it.load).median()),
             ],
         }
@@ -121,13 +126,17 @@ pub(super) fn table(setting: &Setting, found: &Found) -> Table {
             ),
             ("spread", "the smallest and the largest of the rounds"),
             (
-                "to stock",
-                "this rate to that of the stock edge, of the same round; the middle round",
+                "Callboard",
+                "how many times as many Callboard delivers for the same, in the same round; the middle round",
             ),
             ("bytes", "how long a message is"),
             (
                 "events/s",
                 "events that reached a subscriber in a second of the run, on a machine that this program shares",
+            ),
+            (
+                "Postgres µs",
+                "processor time that Postgres used for each of them, to take in the tasks and to tell and read what happened",
             ),
             (
                 "load µs",

@@ -6,7 +6,8 @@ use std::time::{Duration, Instant};
 use tokio::sync::watch;
 
 use super::crowd::{Asking, Crowd};
-use super::stage::{Side, Stage};
+use super::side::Side;
+use super::stage::Stage;
 use crate::report::{Cell, Row, Table, columns};
 use crate::sample::Sample;
 

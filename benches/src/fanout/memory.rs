@@ -1,7 +1,8 @@
 //! What a socket costs in memory.
 
 use super::crowd::{Asking, Crowd};
-use super::stage::{Side, Stage};
+use super::side::Side;
+use super::stage::Stage;
 use crate::report::{Cell, Row, Table, columns};
 
 /// What was found, in bytes for each socket.
@@ -56,7 +57,7 @@ pub(super) fn table(sockets: usize, found: &[Found]) -> Table {
             ),
             (
                 "subscribed KiB",
-                "the same when each has one subscription to taskEvents, and has received one event",
+                "the same when each has one subscription to taskEvents, and has received events",
             ),
         ]),
         rows: rows.collect(),

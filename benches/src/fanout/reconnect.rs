@@ -3,7 +3,8 @@
 use std::time::Instant;
 
 use super::crowd::{Asking, Crowd};
-use super::stage::{Side, Stage};
+use super::side::Side;
+use super::stage::Stage;
 use crate::report::{Cell, Row, Table, columns};
 use crate::sample::Sample;
 

@@ -8,6 +8,9 @@ use serde_json::json;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
+/// Where Callboard's sockets are opened.
+pub(crate) const PATH: &str = "/graphql/ws";
+
 /// How much is read at once.
 const READ_BYTES: usize = 16 * 1024;
 
@@ -22,6 +25,12 @@ const TEXT: u8 = 0x81;
 
 /// The same of a farewell.
 const CLOSE: u8 = 0x88;
+
+/// The same of a question whether the other side is there, by the protocol of sockets itself.
+const PING: u8 = 0x89;
+
+/// The same of the answer to that.
+const PONG: u8 = 0x8a;
 
 /// The length of a frame that has its length in the two bytes after it.
 const LONGER: u8 = 126;
@@ -43,6 +52,8 @@ pub(crate) enum Said {
     Ack,
     /// Whether the client is there.
     Ping,
+    /// The same, by the protocol of sockets itself.
+    SocketPing,
     /// That the server is there.
     Pong,
 }
@@ -57,12 +68,12 @@ pub(crate) struct Socket {
 }
 
 impl Socket {
-    /// Opens one and says whose token it is; returns when that was acknowledged.
-    pub(crate) async fn open(address: SocketAddr, token: &str) -> anyhow::Result<Self> {
+    /// Opens one at a path and says whose token it is; returns when that was acknowledged.
+    pub(crate) async fn open(address: SocketAddr, path: &str, token: &str) -> anyhow::Result<Self> {
         let mut stream = TcpStream::connect(address).await?;
         stream.set_nodelay(true)?;
         let request = format!(
-            "GET /graphql/ws HTTP/1.1\r\nHost: {address}\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\
+            "GET {path} HTTP/1.1\r\nHost: {address}\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\
              Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\
              Sec-WebSocket-Protocol: graphql-transport-ws\r\n\r\n"
         );
@@ -115,6 +126,11 @@ impl Socket {
         Ok(self.stream.write_all(&frame).await?)
     }
 
+    /// Answers a ping of the protocol of sockets itself, which has nothing in it.
+    pub(crate) async fn answer_ping(&mut self) -> anyhow::Result<()> {
+        Ok(self.stream.write_all(&[PONG, MASKED, 0, 0, 0, 0]).await?)
+    }
+
     /// Waits until there is more to look at. What is dropped while it waits has read nothing.
     pub(crate) async fn read(&mut self) -> anyhow::Result<()> {
         self.received.drain(..self.seen);
@@ -138,7 +154,11 @@ impl Socket {
                 String::from_utf8_lossy(content).escape_debug()
             );
         }
-        let said = (first == TEXT).then(|| said(content)).flatten();
+        let said = match first {
+            TEXT => said(content),
+            PING if content.is_empty() => Some(Said::SocketPing),
+            _ => None,
+        };
         let said = said.with_context(|| String::from_utf8_lossy(content).into_owned())?;
         Ok(Some(said))
     }

@@ -1,55 +1,31 @@
-//! A board whose events one server delivers: Callboard's own edge or the one that it is compared with.
+//! A board whose events one server delivers: Callboard's own edge or what that is compared with.
 
+use std::pin::pin;
 use std::time::{Duration, Instant};
 
 use anyhow::Context;
 use serde_json::json;
 use sqlx::{Connection, PgConnection};
+use tokio::sync::watch;
 use uuid::Uuid;
 
 use super::crowd::{Asking, Crowd, Door};
+use super::side::Side;
 use crate::board::Board;
 use crate::flames::Watched;
+use crate::npm::Package;
 use crate::postgres::Postgres;
 use crate::processor::Used;
 use crate::server::Server;
 
-/// Whose edge delivers.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) enum Side {
-    Callboard,
-    Stock,
-}
-
-impl Side {
-    pub(super) const ALL: [Self; 2] = [Self::Callboard, Self::Stock];
-
-    pub(super) const fn name(self) -> &'static str {
-        match self {
-            Self::Callboard => "Callboard",
-            Self::Stock => "stock",
-        }
-    }
-
-    pub(super) const fn meaning(self) -> &'static str {
-        match self {
-            Self::Callboard => "the edge of Callboard",
-            Self::Stock => "the edge that async-graphql brings for axum, over the same schema",
-        }
-    }
-
-    async fn start(self, postgres: &Postgres, database: &str) -> anyhow::Result<Server> {
-        match self {
-            Self::Callboard => Server::start(postgres, database).await,
-            Self::Stock => Server::start_stock(postgres, database).await,
-        }
-    }
-}
+/// How often something happens until all have subscribed.
+const BETWEEN: Duration = Duration::from_secs(1);
 
 /// What is measured: a server that delivers, and what there is to deliver.
 #[derive(Debug)]
 pub(super) struct Stage<'a> {
     postgres: &'a Postgres,
+    package: Option<&'a Package>,
     side: Side,
     /// With a server of its own, through which tasks come: what delivers does nothing else.
     board: Board,
@@ -61,22 +37,30 @@ impl<'a> Stage<'a> {
     /// Sets one up on a database that was loaded.
     pub(super) async fn open(
         postgres: &'a Postgres,
+        package: Option<&'a Package>,
         database: &str,
         side: Side,
     ) -> anyhow::Result<Self> {
         Ok(Self {
             postgres,
+            package,
             side,
             board: Board::open(postgres, database).await?,
-            server: side.start(postgres, database).await?,
+            server: side.start(postgres, database, package).await?,
             connection: postgres.connect(database).await?,
         })
+    }
+
+    /// Who delivers.
+    pub(super) const fn side(&self) -> Side {
+        self.side
     }
 
     /// Where subscribers come in.
     pub(super) fn door(&self) -> Door {
         Door {
             address: self.server.address,
+            side: self.side,
             token: self.board.host.token().to_owned(),
             workspace_id: self.board.workspace_id,
         }
@@ -112,8 +96,9 @@ impl<'a> Stage<'a> {
         Ok(happened.bind(event).fetch_all(&mut self.connection).await?)
     }
 
-    /// Lets a crowd subscribe, and commits an event that each of it receives: whoever has received one has subscribed, and the
-    /// server has done for the first time what it does each time. Says after which event they began.
+    /// Lets a crowd subscribe, and says after which event each of it is to receive all there are. No server says when a
+    /// subscription has begun: so something happens now and then until each has received some of it, and the server has
+    /// done for the first time what it does each time.
     pub(super) async fn subscribe(
         &mut self,
         mut crowd: Crowd,
@@ -121,8 +106,19 @@ impl<'a> Stage<'a> {
     ) -> anyhow::Result<(Crowd, i64)> {
         let after = self.last_event().await?;
         crowd.subscribe(&self.door(), asking, after).await?;
-        let (event, _) = self.commit(1).await?;
-        Ok((crowd.followed_to(event).await?, after))
+        let (_known, until) = watch::channel(Some(after + 1));
+        let mut beginning = pin!(crowd.follow(&until).all());
+        let mut ticks = tokio::time::interval(BETWEEN);
+        let begun = loop {
+            tokio::select! {
+                begun = &mut beginning => break begun?,
+                _ = ticks.tick() => self.commit(1).await?,
+            };
+        };
+        let (last, _) = self.commit(1).await?;
+        let mut crowd = begun.followed_to(last).await?;
+        crowd.begin_after(last);
+        Ok((crowd, last))
     }
 
     /// Puts tasks on the board in one transaction: an event each. Returns the last event, and when the commit returned.
@@ -181,7 +177,11 @@ impl<'a> Stage<'a> {
 
     /// Starts another one.
     pub(super) async fn start_again(&mut self) -> anyhow::Result<()> {
-        self.server = self.side.start(self.postgres, &self.board.database).await?;
+        let database = &self.board.database;
+        self.server = self
+            .side
+            .start(self.postgres, database, self.package)
+            .await?;
         Ok(())
     }
 

@@ -5,6 +5,7 @@ use futures::future::try_join_all;
 use super::GrowthArgs;
 use super::found::{Figure, Found};
 use crate::board::{self, Active, Board, Runtime};
+use crate::flames::{Flames, Watched};
 use crate::life::{Life, Step};
 use crate::postgres::{Postgres, execute};
 use crate::queue::pgbench::{self, Repeated, Until};
@@ -28,6 +29,14 @@ impl Head {
         match self {
             Self::Claimable => "head claimable",
             Self::HeldBack => "head held back",
+        }
+    }
+
+    /// What it is called in the names of databases and files.
+    const fn file(self) -> &'static str {
+        match self {
+            Self::Claimable => "claimable",
+            Self::HeldBack => "held_back",
         }
     }
 }
@@ -60,10 +69,7 @@ impl Line {
         waiting: u32,
         head: Head,
     ) -> anyhow::Result<Self> {
-        let name = match head {
-            Head::Claimable => format!("growth_claimable_{waiting}"),
-            Head::HeldBack => format!("growth_held_back_{waiting}"),
-        };
+        let name = format!("growth_{}_{waiting}", head.file());
         // One more, whose chat session is at work.
         let mut connection = board::with_agents(postgres, &name, 1, agents + 1).await?;
         let (first, behind) = match head {
@@ -98,23 +104,9 @@ impl Line {
         args: &GrowthArgs,
         found: &mut Found,
     ) -> anyhow::Result<()> {
-        let agents = self.runtime.agents.iter().take(args.agents.try_into()?);
-        let mut lives: Vec<Life<'_>> = agents
-            .cycle()
-            .take(args.calls.try_into()?)
-            .map(|agent| Life::new(&self.board.host, &self.runtime, *agent))
-            .collect();
-        let part = args.calls.div_ceil(args.at_once).try_into()?;
+        let mut lives = self.lives(args)?;
         for step in Step::ALL {
-            let steps = async {
-                let parts = lives.chunks_mut(part).map(async |lives| {
-                    for life in lives {
-                        life.make(step).await?;
-                    }
-                    anyhow::Ok(())
-                });
-                try_join_all(parts).await.map(drop)
-            };
+            let steps = make(step, &mut lives, args);
             match Figure::of(step) {
                 None => steps.await?,
                 Some(figure) => {
@@ -132,6 +124,37 @@ impl Line {
             }
         }
         self.end_all(postgres).await
+    }
+
+    /// Lives as many tasks as in all rounds, and draws that.
+    pub(super) async fn draw(
+        &self,
+        postgres: &Postgres,
+        args: &GrowthArgs,
+        flames: &Flames,
+    ) -> anyhow::Result<()> {
+        let lived = async {
+            for _ in 0..args.rounds {
+                let mut lives = self.lives(args)?;
+                for step in Step::ALL {
+                    make(step, &mut lives, args).await?;
+                }
+            }
+            Ok(())
+        };
+        let name = format!("growth-{}-{}", self.head.file(), self.waiting);
+        let watched = Watched::of(&self.board.server, postgres);
+        flames.of(&name, watched, lived).await
+    }
+
+    /// As many lives as there are in a round.
+    fn lives(&self, args: &GrowthArgs) -> anyhow::Result<Vec<Life<'_>>> {
+        let agents = self.runtime.agents.iter().take(args.agents.try_into()?);
+        let lives = agents
+            .cycle()
+            .take(args.calls.try_into()?)
+            .map(|agent| Life::new(&self.board.host, &self.runtime, *agent));
+        Ok(lives.collect())
     }
 
     /// Lets pgbench do it as often, for the same agents: it has to be told of which agent it claims.
@@ -175,4 +198,16 @@ impl Line {
         self.board.server.stop().await?;
         postgres.drop(&self.board.database).await
     }
+}
+
+/// Makes a step of all lives, so many at once.
+async fn make(step: Step, lives: &mut [Life<'_>], args: &GrowthArgs) -> anyhow::Result<()> {
+    let part = args.calls.div_ceil(args.at_once).try_into()?;
+    let parts = lives.chunks_mut(part).map(async |lives| {
+        for life in lives {
+            life.make(step).await?;
+        }
+        anyhow::Ok(())
+    });
+    try_join_all(parts).await.map(drop)
 }

@@ -28,6 +28,15 @@ impl Holder {
         }
     }
 
+    /// What it is called in the names of files.
+    pub(super) const fn file(self) -> &'static str {
+        match self {
+            Self::Nobody => "free",
+            Self::Reader => "snapshot",
+            Self::Writer => "xid",
+        }
+    }
+
     /// What it is.
     pub(super) const fn meaning(self) -> &'static str {
         match self {

@@ -36,6 +36,16 @@ pub(super) enum Mode {
     Batched,
 }
 
+impl Mode {
+    /// What it is called in the names of files.
+    pub(super) const fn file(self) -> &'static str {
+        match self {
+            Self::Single => "single",
+            Self::Batched => "batched",
+        }
+    }
+}
+
 /// One of those that are compared.
 pub(super) type Side = (Mode, Queue);
 

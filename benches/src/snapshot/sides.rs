@@ -8,14 +8,15 @@ use sqlx::AssertSqlSafe;
 use crate::board::{self, Active, Board};
 use crate::flames::{Flames, Watched};
 use crate::npm::Package;
+use crate::postgraphile;
 use crate::postgres::{Postgres, execute};
 use crate::processor::Used;
+use crate::server::Server;
 
 use super::SnapshotArgs;
 use super::asked::{About, Question};
 use super::found::One;
 use super::load::{Answered, Request};
-use super::postgraphile::PostGraphile;
 
 /// An issue that has finished tasks on every board.
 const ISSUE: &str = "md5('issue 5')::uuid";
@@ -69,8 +70,8 @@ pub(super) struct Asked {
     pub(super) finished: u32,
     board: Board,
     about: About,
-    alone: PostGraphile,
-    for_each_processor: PostGraphile,
+    alone: Server,
+    for_each_processor: Server,
 }
 
 impl Asked {
@@ -83,7 +84,7 @@ impl Asked {
     ) -> anyhow::Result<Self> {
         let database = format!("snapshot_{finished}");
         load(postgres, args, &database, finished).await?;
-        PostGraphile::prepare(postgres, &database).await?;
+        postgraphile::with_functions(postgres, &database).await?;
         let mut connection = postgres.connect(&database).await?;
         let issue = sqlx::query_scalar(AssertSqlSafe(format!("select {ISSUE}")))
             .fetch_one(&mut connection)
@@ -96,8 +97,8 @@ impl Asked {
                 workspace: board.workspace_id,
                 issue,
             },
-            alone: PostGraphile::start(package, postgres, &database, 1).await?,
-            for_each_processor: PostGraphile::start(package, postgres, &database, processors)
+            alone: postgraphile::start(package, postgres, &database, 1).await?,
+            for_each_processor: postgraphile::start(package, postgres, &database, processors)
                 .await?,
             board,
         })
