@@ -3,8 +3,8 @@
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use serde_json::json;
-use tokio::io::{AsyncBufReadExt, BufReader};
-use tokio::process::Child;
+use tokio::io::{AsyncBufReadExt, BufReader, Lines};
+use tokio::process::{Child, ChildStderr};
 
 use super::{callboard, run};
 use crate::harness::{Client, PATIENCE, TestDatabase};
@@ -18,9 +18,16 @@ struct Serving {
 impl Serving {
     /// Starts one on a free port.
     async fn start(database: &TestDatabase) -> Self {
-        let mut process = callboard(database, &["serve", "--listen", "127.0.0.1:0"])
-            .spawn()
-            .unwrap();
+        let (serving, mut lines) = Self::heard(database).await;
+        // Somebody goes on reading, or its log would break the pipe.
+        tokio::task::spawn(async move { while let Ok(Some(_)) = lines.next_line().await {} });
+        serving
+    }
+
+    /// The same, with its log.
+    async fn heard(database: &TestDatabase) -> (Self, Lines<BufReader<ChildStderr>>) {
+        let arguments = ["serve", "--listen", "127.0.0.1:0", "--log", "debug"];
+        let mut process = callboard(database, &arguments).spawn().unwrap();
         let mut lines = BufReader::new(process.stderr.take().unwrap()).lines();
         let address = async {
             while let Some(line) = lines.next_line().await.unwrap() {
@@ -33,9 +40,7 @@ impl Serving {
         let address = tokio::time::timeout(PATIENCE, address)
             .await
             .expect("it starts in time");
-        // Somebody goes on reading, or its log would break the pipe.
-        tokio::task::spawn(async move { while let Ok(Some(_)) = lines.next_line().await {} });
-        Self { process, address }
+        (Self { process, address }, lines)
     }
 
     /// Sends it a signal; says with which code it ended, and what it printed for machines.
@@ -67,6 +72,20 @@ async fn a_server_says_where_it_is_answers_there_and_ends_well_when_told_to() {
         }
         assert_eq!(serving.end(signal).await, (Some(0), String::new()));
     }
+}
+
+#[tokio::test]
+async fn a_server_whose_log_can_be_written_nowhere_goes_on() {
+    let database = TestDatabase::create().await;
+    let (serving, log) = Serving::heard(&database).await;
+    drop(log);
+    let _client = Client::new(serving.address.parse().unwrap(), "");
+    for path in ["healthz", "readyz", "metrics"] {
+        let url = format!("http://{}/{path}", serving.address);
+        let response = reqwest::get(url).await.unwrap();
+        assert_eq!(response.status().as_u16(), 200, "{path}");
+    }
+    assert_eq!(serving.end(Signal::SIGTERM).await, (Some(0), String::new()));
 }
 
 #[tokio::test]
