@@ -19,10 +19,9 @@ use secrecy::{ExposeSecret, SecretString};
 
 use self::endpoint::Endpoint;
 pub(crate) use self::{
-    error::{ApiError, Code, Verdict},
+    error::{ApiError, Verdict},
     runtime::{NewRuntime, Viewer},
     socket::{EventKind, Notice},
-    task::TaskStatus,
 };
 
 /// A client of one server with one token.
@@ -58,11 +57,6 @@ impl Api {
             token,
             timeout,
         })
-    }
-
-    /// A name for the server that can be a directory's.
-    pub(crate) fn server_slug(&self) -> String {
-        self.endpoint.slug()
     }
 
     async fn call<Q: GraphQLQuery>(

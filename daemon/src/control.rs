@@ -6,6 +6,9 @@ use crate::usage::Usage;
 
 const PREFIX: &str = "::callboard ";
 
+/// The longest session, summary or path, in bytes: the server takes no longer ones.
+pub(crate) const MAX_BYTES: usize = 1024;
+
 /// What such a line says.
 #[derive(Debug, PartialEq)]
 pub(crate) enum Control {
@@ -36,7 +39,9 @@ pub(crate) fn parse(line: &str) -> Option<Control> {
     let (verb, rest) = split_word(line.strip_prefix(PREFIX)?);
     match verb {
         "progress" => progress(rest).map(Control::Progress),
-        "session" if !rest.is_empty() => Some(Control::Session(rest.to_owned())),
+        "session" if !rest.is_empty() && rest.len() <= MAX_BYTES => {
+            Some(Control::Session(rest.to_owned()))
+        }
         "result" => serde_json::from_str(rest).ok().map(Control::Result),
         "usage" => serde_json::from_str(rest).ok().map(Control::Usage),
         _ => None,
@@ -47,6 +52,9 @@ fn progress(text: &str) -> Option<Progress> {
     if text.is_empty() {
         return None;
     }
+    let text = text
+        .get(..text.floor_char_boundary(MAX_BYTES))
+        .unwrap_or(text);
     let (first, rest) = split_word(text);
     let counted = first
         .split_once('/')
@@ -111,6 +119,10 @@ mod tests {
                 Some(progress_of("-1/5 x", None)),
             ),
             ("::callboard progress", None),
+            (
+                &format!("::callboard progress {}", "ä".repeat(MAX_BYTES)),
+                Some(progress_of(&"ä".repeat(MAX_BYTES / 2), None)),
+            ),
         ];
         for (line, control) in cases {
             assert_eq!(parse(line), control, "{line}");
@@ -124,6 +136,9 @@ mod tests {
             Some(Control::Session("7f-3".into()))
         );
         assert_eq!(parse("::callboard session"), None);
+        let session = |length| parse(&format!("::callboard session {}", "x".repeat(length)));
+        assert!(session(MAX_BYTES).is_some());
+        assert_eq!(session(MAX_BYTES + 1), None);
     }
 
     #[test]

@@ -11,11 +11,13 @@ use uuid::Uuid;
 use crate::{
     api::{Api, Viewer},
     backoff, claiming,
+    dirs::Dirs,
     doorbell::Doorbells,
     heartbeat,
     held::Held,
     options::{AgentOption, Options},
     outbox::Outbox,
+    running::Running,
     runtime::{self, Machine, Runtime},
     settlement,
     state::StateDir,
@@ -38,6 +40,10 @@ pub(crate) struct Daemon {
     pub(crate) held: Arc<Held>,
     /// What it has to tell yet.
     pub(crate) outbox: Outbox,
+    /// What runs, for a next life.
+    pub(crate) running: Running,
+    /// Who works where.
+    pub(crate) dirs: Dirs,
     /// Where fresh working directories are made.
     pub(crate) work_root: PathBuf,
     /// One permit for each task that may run.
@@ -73,7 +79,7 @@ impl Daemon {
             .await
             .with_context(|| format!("the server {} refuses the token", options.server))?;
         let (daemon_id, workspace_id) = identity(viewer)?;
-        let state = StateDir::open(&state_root, &api.server_slug(), &daemon_id)?;
+        let state = StateDir::open(&state_root, workspace_id, &daemon_id)?;
         let outbox = Outbox::open(state.outbox())
             .await
             .context("the outbox cannot be used")?;
@@ -88,6 +94,8 @@ impl Daemon {
             agents: options.agents,
             held: Arc::default(),
             outbox,
+            running: Running::new(state.running()),
+            dirs: Dirs::default(),
             work_root,
             slots: Arc::new(Semaphore::new(usize::from(options.max_tasks))),
             beat_now: Notify::new(),
@@ -131,7 +139,7 @@ impl Daemon {
     }
 
     /// Serves until it is told to stop. The order matters: what an earlier life has finished must
-    /// be settled before what it has not finished is failed.
+    /// be settled, and what it has not finished ended, before the latter is failed and tried again.
     async fn work(self: &Arc<Self>) -> anyhow::Result<()> {
         let starting = async {
             let runtimes = runtime::register(self).await?;
@@ -139,6 +147,8 @@ impl Daemon {
             for filed in left.context("the outbox cannot be read")? {
                 settlement::deliver(&self.api, &self.outbox, filed).await;
             }
+            let ended = self.running.end_left(self.kill_grace).await;
+            ended.context("what an earlier life has left running cannot be ended")?;
             runtime::recover(self, &runtimes).await?;
             anyhow::Ok(runtimes)
         };

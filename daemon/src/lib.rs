@@ -45,10 +45,14 @@
 //!
 //! - A success stays a success: it is on disk before it is told, and told until the server has
 //!   acknowledged it, across restarts too.
-//! - A claim whose answer was lost is asked for again under the same request id.
+//! - A claim whose answer was lost is asked for again under the same request id, and a start until it
+//!   is answered.
 //! - A task that is cancelled, or that somebody else has claimed, is stopped and not failed.
 //! - A daemon that is told to stop ends its commands, SIGTERM first, fails their tasks as
-//!   `runtime_recovery`, which the server may retry, and leaves no process behind.
+//!   `runtime_recovery`, which the server may retry, and leaves no process behind. If it is killed
+//!   itself, its next life ends what outlived it, where there is a /proc that shows it, before the
+//!   tasks are given to anybody again.
+//! - In one directory one command works at a time.
 
 mod api;
 mod backoff;
@@ -57,6 +61,7 @@ mod claiming;
 mod command;
 mod control;
 mod daemon;
+mod dirs;
 mod doorbell;
 mod heartbeat;
 mod held;
@@ -66,6 +71,7 @@ mod outbox;
 mod process;
 mod prompt;
 mod report;
+mod running;
 mod runtime;
 mod settlement;
 mod start;

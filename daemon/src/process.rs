@@ -8,6 +8,7 @@ use std::{io, process::ExitStatus, process::Stdio, time::Duration};
 
 use nix::{sys::signal::Signal, unistd::Pid};
 use tokio::process::{Child, ChildStderr, ChildStdin, ChildStdout, Command};
+use uuid::Uuid;
 
 /// How often to look whether a group has emptied: only its leader can be waited for.
 const LOOK_EVERY: Duration = Duration::from_millis(10);
@@ -59,6 +60,11 @@ pub(crate) fn spawn(command: &mut Command) -> io::Result<(Process, Pipes)> {
 }
 
 impl Process {
+    /// Its group, until it has been ended.
+    pub(crate) const fn group(&self) -> Option<Pid> {
+        self.group
+    }
+
     /// Waits for the leader; the others may outlive it.
     pub(crate) async fn exited(&mut self) -> io::Result<ExitStatus> {
         self.leader.wait().await
@@ -67,32 +73,44 @@ impl Process {
     /// Ends whatever of the group still lives: politely, then after the grace for certain.
     pub(crate) async fn end(&mut self, grace: Duration) {
         let Some(group) = self.group else { return };
-        group::signal(group, Signal::SIGTERM);
-        if tokio::time::timeout(grace, self.empties(group))
+        let reaped = async {
+            if let Err(error) = self.leader.wait().await {
+                tracing::warn!(%error, "cannot wait for the command");
+            }
+        };
+        // A leader that nobody waits for stays in the group.
+        tokio::join!(reaped, end_group(group, grace));
+        self.group = None;
+    }
+}
+
+/// Ends whatever of a group still lives: politely, then after the grace for certain.
+pub(crate) async fn end_group(group: Pid, grace: Duration) {
+    group::signal(group, Signal::SIGTERM);
+    if tokio::time::timeout(grace, emptied(group)).await.is_err() {
+        tracing::info!("the command ignores SIGTERM and is killed");
+        group::signal(group, Signal::SIGKILL);
+        if tokio::time::timeout(VANISH_BOUND, emptied(group))
             .await
             .is_err()
         {
-            tracing::info!("the command ignores SIGTERM and is killed");
-            group::signal(group, Signal::SIGKILL);
-            if tokio::time::timeout(VANISH_BOUND, self.empties(group))
-                .await
-                .is_err()
-            {
-                tracing::debug!("processes of the group are slow to vanish");
-            }
+            tracing::debug!("processes of the group are slow to vanish");
         }
-        self.group = None;
     }
+}
 
-    async fn empties(&mut self, group: Pid) {
-        if let Err(error) = self.leader.wait().await {
-            tracing::warn!(%error, "cannot wait for the command");
-        }
-        // Looking reads /proc, which may take a moment.
-        let looks = || tokio::task::spawn_blocking(move || group::runs(group));
-        while looks().await.unwrap_or_default() {
-            tokio::time::sleep(LOOK_EVERY).await;
-        }
+/// Whether something in a group was started for a task.
+pub(crate) async fn works_on(group: Pid, task_id: Uuid) -> bool {
+    let looks = move || group::has_in_environment(group, &format!("CALLBOARD_TASK_ID={task_id}"));
+    tokio::task::spawn_blocking(looks).await.unwrap_or_default()
+}
+
+/// Waits until nothing in the group runs.
+async fn emptied(group: Pid) {
+    // Looking reads /proc, which may take a moment.
+    let looks = || tokio::task::spawn_blocking(move || group::runs(group));
+    while looks().await.unwrap_or_default() {
+        tokio::time::sleep(LOOK_EVERY).await;
     }
 }
 

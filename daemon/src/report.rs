@@ -2,6 +2,8 @@
 //!
 //! Only the latest counts; whatever comes while the server is slow replaces what waits.
 
+use std::path::Path;
+
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
@@ -9,7 +11,7 @@ use crate::{
     api::{Api, ApiError, Verdict},
     backoff,
     claim::ClaimProof,
-    control::Progress,
+    control::{MAX_BYTES, Progress},
 };
 use serde::{Deserialize, Serialize};
 
@@ -21,6 +23,17 @@ pub(crate) struct Pin {
     pub(crate) session_id: Option<String>,
     /// Where the command works.
     pub(crate) work_dir: Option<String>,
+}
+
+impl Pin {
+    /// A directory and no session. A path that the server would not take is not told.
+    pub(crate) fn of_dir(dir: &Path) -> Self {
+        let path = dir.to_string_lossy();
+        Self {
+            session_id: None,
+            work_dir: (path.len() <= MAX_BYTES).then(|| path.into_owned()),
+        }
+    }
 }
 
 /// The latest of everything.

@@ -62,7 +62,7 @@ pub(crate) async fn register(daemon: &Daemon) -> anyhow::Result<Vec<Runtime>> {
     Ok(runtimes)
 }
 
-/// Fails whatever an earlier life left in flight: nothing of it runs any more.
+/// Fails whatever an earlier life left in flight, when nothing of it runs any more.
 pub(crate) async fn recover(daemon: &Daemon, runtimes: &[Runtime]) -> anyhow::Result<()> {
     for runtime in runtimes {
         let recovered = backoff::until_answered("recover orphaned tasks", || {

@@ -116,7 +116,24 @@ pub(crate) async fn deliver(api: &Api, outbox: &Outbox, mut filed: Filed) {
         Err(error) => {
             tracing::error!(task.id = %proof.task_id, %error, "the server refuses a settlement");
             outbox.set_aside(&filed).await;
+            fail_instead(api, proof, &error).await;
         }
+    }
+}
+
+/// Ends a task whose outcome the server will not have: nobody else ever would.
+async fn fail_instead(api: &Api, proof: ClaimProof, refusal: &ApiError) {
+    let settlement = Settlement {
+        proof,
+        usage: Vec::new(),
+        outcome: Outcome::Fail {
+            error: format!("the server refuses how it ended: {refusal}"),
+            failure_reason: FailureReason::AgentError,
+        },
+        pin: Pin::default(),
+    };
+    if let Err(error) = settle(api, &settlement).await {
+        tracing::error!(task.id = %proof.task_id, %error, "the server refuses its failure too");
     }
 }
 

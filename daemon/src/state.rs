@@ -1,4 +1,5 @@
-//! A daemon's directory on this machine: one for each server and daemon id, used by one process.
+//! A daemon's directory on this machine: one for each workspace and daemon id, used by one process. A
+//! server may have several addresses, and more than one workspace.
 
 use std::{
     fs::{DirBuilder, File, TryLockError},
@@ -8,6 +9,7 @@ use std::{
 };
 
 use anyhow::Context;
+use uuid::Uuid;
 
 /// The directory, locked for as long as this lives.
 pub(crate) struct StateDir {
@@ -17,11 +19,14 @@ pub(crate) struct StateDir {
 
 impl StateDir {
     /// Makes or finds the directory, and makes sure that no other process uses it.
-    pub(crate) fn open(root: &Path, server: &str, daemon_id: &str) -> anyhow::Result<Self> {
-        let path = root.join(component(server)).join(component(daemon_id));
+    pub(crate) fn open(root: &Path, workspace_id: Uuid, daemon_id: &str) -> anyhow::Result<Self> {
+        let path = root
+            .join(workspace_id.to_string())
+            .join(component(daemon_id));
         let open = || -> io::Result<File> {
             create(&path)?;
             create(&path.join("outbox"))?;
+            create(&path.join("running"))?;
             File::create(path.join("lock"))
         };
         let lock = open()
@@ -42,6 +47,11 @@ impl StateDir {
     /// Where settlements are kept.
     pub(crate) fn outbox(&self) -> PathBuf {
         self.path.join("outbox")
+    }
+
+    /// Where it is noted what runs.
+    pub(crate) fn running(&self) -> PathBuf {
+        self.path.join("running")
     }
 
     /// Where tasks work if nothing else is said.
@@ -84,7 +94,7 @@ mod tests {
     #[test]
     fn one_daemon_has_one_process() {
         let root = tempfile::tempdir().unwrap();
-        let open = |daemon_id| StateDir::open(root.path(), "localhost:1", daemon_id);
+        let open = |daemon_id| StateDir::open(root.path(), Uuid::from_u128(1), daemon_id);
         let first = open("a").unwrap();
         let refusal = open("a").err().unwrap().to_string();
         assert!(refusal.starts_with("another daemon `a` is running"));

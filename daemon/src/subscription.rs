@@ -10,7 +10,7 @@ use tokio::time::Instant;
 use uuid::Uuid;
 
 use crate::{
-    api::{ApiError, Code, EventKind, Notice},
+    api::{ApiError, EventKind, Notice, Verdict},
     backoff,
     daemon::Daemon,
     doorbell::Doorbells,
@@ -26,13 +26,8 @@ pub(crate) async fn listen(daemon: &Daemon, runtime_ids: &[Uuid], bells: &Doorbe
     loop {
         let begun = Instant::now();
         let Err(error) = listen_once(daemon, runtime_ids, bells, &mut after).await;
-        if matches!(
-            error,
-            ApiError::Refused {
-                code: Code::CursorExpired,
-                ..
-            }
-        ) {
+        // The log no longer reaches back to the cursor, or is another one, from a backup.
+        if error.verdict() == Verdict::Wrong {
             after = None;
         }
         if begun.elapsed() >= GOOD {

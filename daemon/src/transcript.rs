@@ -13,13 +13,16 @@ use tokio::{
 use tokio_util::sync::CancellationToken;
 
 use crate::{
-    api::{Api, Verdict},
+    api::{Api, ApiError, Verdict},
     backoff,
     claim::ClaimProof,
 };
 
 /// How much may wait for the server.
 const CREDIT_BYTES: usize = 4 * 1024 * 1024;
+
+/// What a line takes besides its content.
+const LINE_BYTES: usize = size_of::<Line>();
 
 /// A batch is sent when it has so many lines, or so many bytes, or is so old.
 const BATCH_LINES: usize = 100;
@@ -87,7 +90,7 @@ impl MessageKind {
 impl Sink {
     /// Takes a line, as soon as there is credit for it or the command has ended.
     pub(crate) async fn put(&self, kind: MessageKind, content: String) {
-        let bytes = u32::try_from(content.len() + 1).unwrap_or(u32::MAX);
+        let bytes = u32::try_from(content.len() + LINE_BYTES).unwrap_or(u32::MAX);
         let credit = Arc::clone(&self.credit).acquire_many_owned(bytes);
         let credit = tokio::select! {
             biased;
@@ -109,20 +112,31 @@ pub(crate) async fn post(api: &Api, proof: ClaimProof, source: Source, lost: &Ca
     let mut batches = Batches::new(source);
     // The batch keeps its credit until it has been delivered.
     while let Some((messages, _credit)) = batches.next().await {
-        let sent = backoff::until_answered("add to the transcript", || {
-            api.append_messages(proof, &messages)
-        })
-        .await;
-        match sent {
-            Ok(()) => {}
-            Err(error) if error.verdict() == Verdict::Gone => {
-                tracing::info!(%error, "the transcript is closed to this claim");
-                lost.cancel();
-                return;
-            }
-            Err(error) => {
-                tracing::error!(%error, lines = messages.len(), "the server refuses output; it is dropped");
-            }
+        if let Err(error) = Box::pin(append(api, proof, &messages)).await {
+            tracing::info!(%error, "the transcript is closed to this claim");
+            lost.cancel();
+            return;
+        }
+    }
+}
+
+/// Adds messages to the transcript. Those that the server refuses are sent again in halves, so that
+/// only what it will not have is lost; an error only where the claim is no longer ours.
+async fn append(api: &Api, proof: ClaimProof, messages: &[Message]) -> Result<(), ApiError> {
+    let appended = backoff::until_settled("add to the transcript", || {
+        api.append_messages(proof, messages)
+    });
+    match appended.await {
+        Ok(()) => Ok(()),
+        Err(error) if error.verdict() == Verdict::Gone => Err(error),
+        Err(error) if messages.len() <= 1 => {
+            tracing::error!(%error, "the server refuses a line of output; it is dropped");
+            Ok(())
+        }
+        Err(_) => {
+            let (first, second) = messages.split_at(messages.len() / 2);
+            Box::pin(append(api, proof, first)).await?;
+            Box::pin(append(api, proof, second)).await
         }
     }
 }
@@ -226,7 +240,7 @@ mod tests {
         {
             taken += 1;
         }
-        assert_eq!(taken, CREDIT_BYTES / (line.len() + 1));
+        assert_eq!(taken, CREDIT_BYTES / (line.len() + LINE_BYTES));
         let delivered = batches.next().await.unwrap();
         assert!(
             sink.put(MessageKind::Output, line.clone())

@@ -43,6 +43,8 @@ mod low_water_mark;
 
 mod heartbeat;
 
+mod daemon;
+
 mod agent;
 
 mod cancel;

@@ -44,15 +44,6 @@ impl Endpoint {
     pub(crate) fn is_encrypted(&self) -> bool {
         self.http.scheme() == "https"
     }
-
-    /// The server as part of a file name.
-    pub(crate) fn slug(&self) -> String {
-        let host = self.http.host_str().unwrap_or_default();
-        let port = self.http.port_or_known_default().unwrap_or_default();
-        let path = self.http.path();
-        let path = path.strip_suffix("/graphql").unwrap_or(path);
-        format!("{host}:{port}{path}")
-    }
 }
 
 #[cfg(test)]
@@ -95,12 +86,5 @@ mod tests {
         ] {
             assert!(Endpoint::parse(server).is_err(), "{server}");
         }
-    }
-
-    #[test]
-    fn servers_differ_by_host_port_and_path() {
-        let slug = |server| Endpoint::parse(server).unwrap().slug();
-        assert_eq!(slug("http://localhost:8080"), "localhost:8080");
-        assert_eq!(slug("https://example.org/board/"), "example.org:443/board");
     }
 }

@@ -32,14 +32,6 @@ pub(crate) struct ViewerQuery;
     query_path = "graphql/daemon.graphql",
     skip_serializing_none
 )]
-pub(crate) struct TaskStatusQuery;
-
-#[derive(GraphQLQuery)]
-#[graphql(
-    schema_path = "../schema.graphql",
-    query_path = "graphql/daemon.graphql",
-    skip_serializing_none
-)]
 pub(crate) struct RegisterRuntime;
 
 #[derive(GraphQLQuery)]

@@ -7,9 +7,8 @@ use super::{
     Api, ApiError,
     operation::{
         AppendTaskMessages, ClaimTask, CompleteTask, FailTask, PinTaskSession, ReportTaskProgress,
-        ReportTaskUsage, StartTask, TaskStatusQuery, append_task_messages, claim_task,
-        complete_task, fail_task, pin_task_session, report_task_progress, report_task_usage,
-        start_task, task_status_query,
+        ReportTaskUsage, StartTask, append_task_messages, claim_task, complete_task, fail_task,
+        pin_task_session, report_task_progress, report_task_usage, start_task,
     },
 };
 use crate::{
@@ -19,8 +18,6 @@ use crate::{
     transcript::Message,
     usage::{self, Usage},
 };
-
-pub(crate) use super::operation::task_status_query::TaskStatus;
 
 impl Api {
     /// The next task of a runtime, if there is one to be had. The same request id gets the same
@@ -50,14 +47,6 @@ impl Api {
         self.call::<StartTask>(start_task::Variables { input })
             .await?;
         Ok(())
-    }
-
-    /// Where the task stands; none where there is no such task.
-    pub(crate) async fn task_status(&self, task_id: Uuid) -> Result<Option<TaskStatus>, ApiError> {
-        let data = self
-            .call::<TaskStatusQuery>(task_status_query::Variables { task_id })
-            .await?;
-        Ok(data.task.map(|task| task.status))
     }
 
     /// Records what a later task can resume.

@@ -1,6 +1,6 @@
 //! Bytes into lines of a bounded length.
 
-/// The longest line that is kept whole.
+/// The longest line that is kept whole, in bytes of UTF-8: the server takes no longer ones.
 const MAX_LINE_BYTES: usize = 64 * 1024;
 
 /// What stands at the end of a line that was cut.
@@ -26,7 +26,7 @@ impl Cutter {
             if !self.skipping {
                 self.line.extend_from_slice(part);
                 if self.line.len() > MAX_LINE_BYTES {
-                    lines.push(cut(&self.line));
+                    lines.push(text(&self.line));
                     self.line.clear();
                     self.skipping = true;
                 }
@@ -49,20 +49,16 @@ impl Cutter {
     }
 }
 
+/// A line as text. What is no UTF-8 can take three times as many bytes then; what becomes too long is
+/// cut, and not within a character.
 fn text(line: &[u8]) -> String {
     let line = line.strip_suffix(b"\r").unwrap_or(line);
-    String::from_utf8_lossy(line).into_owned()
-}
-
-/// The beginning of an overlong line, not ending within a character.
-fn cut(line: &[u8]) -> String {
-    // A character has three continuation bytes at most; what has more is not UTF-8 anyway.
-    let end = (MAX_LINE_BYTES.saturating_sub(3)..=MAX_LINE_BYTES)
-        .rev()
-        .find(|end| line.get(*end).is_some_and(|byte| byte & 0xc0 != 0x80))
-        .unwrap_or(MAX_LINE_BYTES);
-    let kept = line.get(..end).unwrap_or(line);
-    format!("{}{CUT}", String::from_utf8_lossy(kept))
+    let mut text = String::from_utf8_lossy(line).into_owned();
+    if text.len() > MAX_LINE_BYTES {
+        text.truncate(text.floor_char_boundary(MAX_LINE_BYTES - CUT.len()));
+        text.push_str(CUT);
+    }
+    text
 }
 
 #[cfg(test)]
@@ -103,9 +99,17 @@ mod tests {
             assert_eq!(lines[1], "next");
             let kept = lines[0].strip_suffix(CUT).unwrap();
             assert!(long.starts_with(kept));
-            assert!(kept.len() > MAX_LINE_BYTES - 4 && kept.len() <= MAX_LINE_BYTES);
+            assert!(lines[0].len() > MAX_LINE_BYTES - 4 && lines[0].len() <= MAX_LINE_BYTES);
             assert_eq!(cutter.finish(), None);
         }
+    }
+
+    #[test]
+    fn what_is_not_utf8_is_no_longer_than_that() {
+        let lines =
+            Cutter::default().push(&[b"\xff".repeat(MAX_LINE_BYTES), b"\n".into()].concat());
+        assert_eq!(lines.len(), 1);
+        assert!(lines[0].len() > MAX_LINE_BYTES - 4 && lines[0].len() <= MAX_LINE_BYTES);
     }
 
     #[test]

@@ -1,5 +1,7 @@
 //! A process group as a whole: signalled, and looked after until it is empty.
 
+use std::path::PathBuf;
+
 use nix::{
     errno::Errno,
     sys::signal::{Signal, killpg},
@@ -21,18 +23,35 @@ pub(crate) fn runs(group: Pid) -> bool {
     killpg(group, None).is_ok() && running_members(group).is_none_or(|members| members > 0)
 }
 
+/// Whether anything that runs in the group was started with this variable in its environment.
+pub(crate) fn has_in_environment(group: Pid, variable: &str) -> bool {
+    let mut members = processes().filter(|(_, stat)| is_running_member(stat, group) == Some(true));
+    members.any(|(process, _)| {
+        let environment = std::fs::read(process.join("environ")).unwrap_or_default();
+        let mut variables = environment.split(|byte| *byte == 0);
+        variables.any(|found| found == variable.as_bytes())
+    })
+}
+
 /// How many run, where the system has /proc to say so.
 fn running_members(group: Pid) -> Option<usize> {
-    let entries = std::fs::read_dir("/proc").ok()?;
-    let mut stats = entries
-        .filter_map(|entry| std::fs::read_to_string(entry.ok()?.path().join("stat")).ok())
-        .peekable();
-    stats.peek()?;
+    let mut processes = processes().peekable();
+    processes.peek()?;
     Some(
-        stats
-            .filter(|stat| is_running_member(stat, group) == Some(true))
+        processes
+            .filter(|(_, stat)| is_running_member(stat, group) == Some(true))
             .count(),
     )
+}
+
+/// Every process, as a directory of /proc, with what stands in its `stat`.
+fn processes() -> impl Iterator<Item = (PathBuf, String)> {
+    let entries = std::fs::read_dir("/proc").into_iter().flatten();
+    entries.filter_map(|entry| {
+        let process = entry.ok()?.path();
+        let stat = std::fs::read_to_string(process.join("stat")).ok()?;
+        Some((process, stat))
+    })
 }
 
 /// Reads "pid (name) state parent group …", where the name may contain anything.

@@ -1,6 +1,8 @@
-//! A line to Postgres that can be cut, with a server on it: what is lost is the line, not the database.
+//! A line to Postgres, or to a server, that can be cut: what is lost is the line, not what is at its end.
 
 use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread::JoinHandle;
 
 use sqlx::postgres::{PgConnectOptions, PgSslMode};
@@ -27,6 +29,8 @@ pub(crate) struct Proxy {
     line: watch::Sender<Line>,
     /// What is executed on it.
     pub(crate) tally: Tally,
+    /// How many connections were tried.
+    tries: Arc<AtomicUsize>,
     stop: Option<oneshot::Sender<()>>,
     thread: Option<JoinHandle<()>>,
 }
@@ -39,7 +43,8 @@ impl Proxy {
         let listener = listener.into_std().unwrap();
         let (line, is) = watch::channel(Line::Up);
         let (stop, stopped) = oneshot::channel();
-        let tally = Tally::default();
+        let (tally, tries) = (Tally::default(), Arc::new(AtomicUsize::new(0)));
+        let tried = Arc::clone(&tries);
         let heard = tally.clone();
         let database = database.clone();
         let thread = std::thread::spawn(move || {
@@ -50,7 +55,7 @@ impl Proxy {
             runtime.block_on(async {
                 let listener = TcpListener::from_std(listener).unwrap();
                 tokio::select! {
-                    () = accept(listener, database, is, heard) => {}
+                    () = accept(listener, database, is, heard, &tried) => {}
                     _ = stopped => {}
                 }
             });
@@ -59,6 +64,7 @@ impl Proxy {
             address,
             line,
             tally,
+            tries,
             stop: Some(stop),
             thread: Some(thread),
         }
@@ -72,6 +78,16 @@ impl Proxy {
             .username(database.get_username())
             .database(database.get_database().unwrap())
             .ssl_mode(PgSslMode::Disable)
+    }
+
+    /// Where it begins.
+    pub(crate) fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// How many connections were tried so far.
+    pub(crate) fn tries(&self) -> usize {
+        self.tries.load(Ordering::Relaxed)
     }
 
     /// Breaks every connection, and each that is tried.
@@ -105,9 +121,11 @@ async fn accept(
     database: PgConnectOptions,
     line: watch::Receiver<Line>,
     tally: Tally,
+    tries: &AtomicUsize,
 ) {
     loop {
         let (client, _) = listener.accept().await.unwrap();
+        tries.fetch_add(1, Ordering::Relaxed);
         let ear = Ear::new(tally.clone());
         tokio::spawn(carry(client, database.clone(), line.clone(), ear));
     }
