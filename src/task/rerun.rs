@@ -22,6 +22,8 @@ pub async fn rerun(
         .await?
         .ok_or(Error::NotFound("agent"))?;
     lock::agent(txn, agent_id).await?;
+    // Or what is being put on the board at this moment would be taken for the new task.
+    lock::agents_from_enqueues(txn, &[agent_id]).await?;
     let workspace_id = agent.workspace_id;
     let statement: Statement = raw_sql!(
         Postgres,

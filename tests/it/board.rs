@@ -199,3 +199,27 @@ async fn a_rerun_replaces_what_waits_and_leaves_what_runs_and_others_alone() {
     assert_eq!(fresh["forceFreshSession"], true);
     world.complete(claim).await;
 }
+
+#[tokio::test]
+async fn a_rerun_takes_off_what_is_being_put_on_the_board_meanwhile() {
+    let app = TestApp::start().await;
+    let world = World::new(&app).await;
+    let (agent, issue) = (world.agent(1).await, Uuid::new_v4());
+    let coming = entity::id::TaskId(Uuid::now_v7());
+    let enqueueing = app
+        .database
+        .hold(&format!(
+            "insert into agent_task_queue (id, agent_id, runtime_id, issue_id)
+             values ('{coming}', '{agent}', '{}', '{issue}')",
+            world.runtime_id
+        ))
+        .await;
+    let given = json!({"issueId": issue, "agentId": agent.0});
+    let comes = async {
+        app.database.until_waiting(1).await;
+        enqueueing.commit().await;
+    };
+    let (rerun, ()) = tokio::join!(world.host.mutate("rerunIssue", given), comes);
+    assert_eq!(rerun.unwrap()["deduplicated"], false);
+    assert_eq!(world.status(coming).await, "CANCELLED");
+}
