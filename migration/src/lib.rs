@@ -91,6 +91,10 @@ impl MigratorTrait for Migrator {
                 name: "m20261126_000019_agent_status",
                 sql: include_str!("m20261126_000019_agent_status.sql"),
             }),
+            Box::new(SqlMigration {
+                name: "m20261126_000020_by_plain_sql",
+                sql: include_str!("m20261126_000020_by_plain_sql.sql"),
+            }),
         ]
     }
 }

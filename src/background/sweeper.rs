@@ -6,7 +6,7 @@
 //! begun, or that has missed the database, listens for as long as a runtime may be silent before it concludes anything from
 //! silence; another one, which has heard all along, sweeps as ever.
 
-use sea_orm::{ConnectionTrait, EntityTrait, Statement, raw_sql};
+use sea_orm::{ConnectionTrait, Statement, raw_sql};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
@@ -186,15 +186,11 @@ async fn silence_runtimes(writer: &Writer, settings: &Settings) -> Result<usize>
            update agent_runtime as runtime
            set status = 'offline', updated_at = now()
            from silent
-           where runtime.id = silent.id
-           returning runtime.*"#
+           where runtime.id = silent.id"#
     );
-    let silenced = entity::runtime::Entity::find()
-        .from_raw_sql(statement)
-        .all(&*txn)
-        .await?;
+    let silenced = txn.execute_raw(statement).await?.rows_affected();
     txn.commit().await?;
-    Ok(silenced.len())
+    Ok(usize::try_from(silenced).unwrap_or(usize::MAX))
 }
 
 /// Removes runtimes that have been gone for long and have no agents. Their tasks' history stays.

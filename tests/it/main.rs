@@ -83,6 +83,8 @@ mod waiting;
 
 mod sweeper;
 
+mod unreadable;
+
 mod history;
 
 mod path;

@@ -333,6 +333,29 @@ async fn what_fails_in_a_sweep_keeps_nothing_else_from_being_done() {
 }
 
 #[tokio::test]
+async fn a_task_or_runtime_that_cannot_be_read_keeps_no_other_from_its_end() {
+    let app = TestApp::start().await;
+    let world = World::new(&app).await;
+    let agent = world.agent(2).await;
+    for _ in 0..2 {
+        let issue = json!({"issueId": Uuid::new_v4()});
+        world.enqueue(agent, issue).await;
+        world.run().await;
+    }
+    silence(&app, &world, 7200 + 151).await;
+    app.database
+        .execute(
+            r#"update agent_runtime set metadata = '{"n": 1e400}';
+               update agent_task_queue set context = '{"n": 1e400}'
+               where id = (select id from agent_task_queue order by id limit 1)"#,
+        )
+        .await;
+    let swept = sweep(&app).await;
+    assert_eq!((swept.silenced, swept.lost), (1, 2));
+    assert_eq!(app.database.task_count("queued").await, 2);
+}
+
+#[tokio::test]
 async fn sweepers_that_meet_do_everything_once() {
     let app = TestApp::start().await;
     let world = World::new(&app).await;
