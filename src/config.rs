@@ -30,8 +30,8 @@ pub struct ServeArgs {
     /// The way to Postgres itself for LISTEN, where the database URL leads through a pooler.
     #[arg(long, env = "CALLBOARD_LISTENER_DATABASE_URL", hide_env_values = true)]
     pub listener_database_url: Option<SecretString>,
-    /// The most connections to the database at once.
-    #[arg(long, env = "CALLBOARD_MAX_CONNECTIONS", default_value_t = 20)]
+    /// The most connections to the database at once, 2 at least: migrating takes as many.
+    #[arg(long, env = "CALLBOARD_MAX_CONNECTIONS", default_value_t = 20, value_parser = clap::value_parser!(u32).range(2..))]
     pub max_connections: u32,
     /// How long one statement may take.
     #[arg(long, env = "CALLBOARD_STATEMENT_TIMEOUT", default_value = "15s", value_parser = humantime::parse_duration)]

@@ -116,10 +116,12 @@ impl MigrationName for SqlMigration {
 #[sea_orm_migration::async_trait::async_trait]
 impl MigrationTrait for SqlMigration {
     async fn up(&self, manager: &SchemaManager) -> Result<(), DbErr> {
-        manager
-            .get_connection()
-            .execute_unprepared(self.sql)
+        let connection = manager.get_connection();
+        // How long a request may take says nothing of this. What a migration takes too long for fails at every start.
+        connection
+            .execute_unprepared("set local statement_timeout = 0")
             .await?;
+        connection.execute_unprepared(self.sql).await?;
         Ok(())
     }
 }

@@ -120,3 +120,12 @@ async fn an_address_that_is_taken_is_said_at_once() {
         "{said}"
     );
 }
+
+#[tokio::test]
+async fn fewer_connections_than_migrating_takes_are_refused() {
+    let database = TestDatabase::create().await;
+    let said = run(&database, &["serve", "--max-connections", "1"])
+        .await
+        .refusal();
+    assert!(said.contains("--max-connections"), "{said}");
+}
