@@ -16,3 +16,23 @@ alter table agent add constraint agent_times_readable check (
     least(archived_at, created_at, updated_at) >= timestamptz '0001-01-01 00:00:00Z'
     and greatest(archived_at, created_at, updated_at) < timestamptz '10000-01-01 00:00:00Z'
 ) not valid;
+
+-- A request is answered with its own claim, and with none that was made after that one was taken back: plain SQL, which knows of
+-- no requests, leaves the id where it is, and claims anew with another token. So what comes back into line loses it. As before,
+-- but for that; our own statements have done it already, and who claims pays nothing.
+create or replace function agent_task_queue_back_in_line() returns trigger
+language plpgsql
+as $$
+begin
+    perform task_event_open();
+    perform nextval('task_line_disturbed');
+    if new.claim_request_id is not null then
+        update agent_task_queue set claim_request_id = null
+        where id = new.id and claim_request_id = new.claim_request_id;
+    end if;
+    return null;
+end
+$$;
+
+-- What is back in line already.
+update agent_task_queue set claim_request_id = null where status = 'queued' and claim_request_id is not null;
