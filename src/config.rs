@@ -9,6 +9,33 @@ use secrecy::SecretString;
 
 use crate::settings::{Edge, Settings};
 
+/// The least of what may as well not be.
+const NONE: Duration = Duration::ZERO;
+
+/// The least of all else: nothing can be done within less, and what is done as often is done without end.
+const SECOND: Duration = Duration::from_secs(1);
+
+/// The most of what somebody waits for.
+const DAY: Duration = Duration::from_hours(24);
+
+/// The most of all else, ten years: so far back or ahead is still a date that the database knows.
+const TEN_YEARS: Duration = Duration::from_secs(10 * 31_557_600);
+
+/// Reads a duration, and refuses one with which no server could work.
+fn within(
+    least: Duration,
+    most: Duration,
+) -> impl Fn(&str) -> Result<Duration, String> + Clone + Send + Sync + 'static {
+    move |text| {
+        let duration = humantime::parse_duration(text).map_err(|error| error.to_string())?;
+        if (least..=most).contains(&duration) {
+            return Ok(duration);
+        }
+        let [least, most] = [least, most].map(humantime::format_duration);
+        Err(format!("must be from {least} to {most}"))
+    }
+}
+
 /// Which database.
 #[derive(Args, Clone, Debug)]
 pub struct DatabaseArgs {
@@ -30,11 +57,11 @@ pub struct ServeArgs {
     /// The way to Postgres itself for LISTEN, where the database URL leads through a pooler.
     #[arg(long, env = "CALLBOARD_LISTENER_DATABASE_URL", hide_env_values = true)]
     pub listener_database_url: Option<SecretString>,
-    /// The most connections to the database at once.
-    #[arg(long, env = "CALLBOARD_MAX_CONNECTIONS", default_value_t = 20)]
+    /// The most connections to the database at once, 2 at least: migrating takes as many.
+    #[arg(long, env = "CALLBOARD_MAX_CONNECTIONS", default_value_t = 20, value_parser = clap::value_parser!(u32).range(2..))]
     pub max_connections: u32,
     /// How long one statement may take.
-    #[arg(long, env = "CALLBOARD_STATEMENT_TIMEOUT", default_value = "15s", value_parser = humantime::parse_duration)]
+    #[arg(long, env = "CALLBOARD_STATEMENT_TIMEOUT", default_value = "15s", value_parser = within(SECOND, DAY))]
     pub statement_timeout: Duration,
     /// The thresholds of the lifecycle.
     #[command(flatten)]
@@ -45,37 +72,37 @@ pub struct ServeArgs {
 #[derive(Args, Clone, Debug)]
 pub struct SettingsArgs {
     /// Within which a claimed task must be started.
-    #[arg(long, env = "CALLBOARD_CLAIM_LEASE", default_value = "60s", value_parser = humantime::parse_duration)]
+    #[arg(long, env = "CALLBOARD_CLAIM_LEASE", default_value = "60s", value_parser = within(SECOND, TEN_YEARS))]
     pub claim_lease: Duration,
     /// How often a task is handed out before it fails for want of a daemon that starts it.
     #[arg(long, env = "CALLBOARD_MAX_DELIVERIES", default_value_t = 5, value_parser = clap::value_parser!(i32).range(1..))]
     pub max_deliveries: i32,
     /// How long a silent runtime counts as unstable before it counts as offline.
-    #[arg(long, env = "CALLBOARD_UNSTABLE_WINDOW", default_value = "5m", value_parser = humantime::parse_duration)]
+    #[arg(long, env = "CALLBOARD_UNSTABLE_WINDOW", default_value = "5m", value_parser = within(NONE, TEN_YEARS))]
     pub unstable_window: Duration,
     /// How long events are kept for subscribers to resume from.
-    #[arg(long, env = "CALLBOARD_EVENT_RETENTION", default_value = "7d", value_parser = humantime::parse_duration)]
+    #[arg(long, env = "CALLBOARD_EVENT_RETENTION", default_value = "7d", value_parser = within(SECOND, TEN_YEARS))]
     pub event_retention: Duration,
     /// How often every server sweeps.
-    #[arg(long, env = "CALLBOARD_SWEEP_INTERVAL", default_value = "30s", value_parser = humantime::parse_duration)]
+    #[arg(long, env = "CALLBOARD_SWEEP_INTERVAL", default_value = "30s", value_parser = within(SECOND, TEN_YEARS))]
     pub sweep_interval: Duration,
     /// After how much silence a runtime goes off line.
-    #[arg(long, env = "CALLBOARD_RUNTIME_SILENT_AFTER", default_value = "150s", value_parser = humantime::parse_duration)]
+    #[arg(long, env = "CALLBOARD_RUNTIME_SILENT_AFTER", default_value = "150s", value_parser = within(SECOND, TEN_YEARS))]
     pub runtime_silent_after: Duration,
     /// For how long, beyond that, its tasks are left to it.
-    #[arg(long, env = "CALLBOARD_RECONNECT_GRACE", default_value = "2h", value_parser = humantime::parse_duration)]
+    #[arg(long, env = "CALLBOARD_RECONNECT_GRACE", default_value = "2h", value_parser = within(NONE, TEN_YEARS))]
     pub reconnect_grace: Duration,
     /// How long a task may be dispatched without being started.
-    #[arg(long, env = "CALLBOARD_DISPATCH_TIMEOUT", default_value = "5m", value_parser = humantime::parse_duration)]
+    #[arg(long, env = "CALLBOARD_DISPATCH_TIMEOUT", default_value = "5m", value_parser = within(SECOND, TEN_YEARS))]
     pub dispatch_timeout: Duration,
     /// How long a task may run, once its runtime is silent too.
-    #[arg(long, env = "CALLBOARD_RUNNING_TIMEOUT", default_value = "2h 30m", value_parser = humantime::parse_duration)]
+    #[arg(long, env = "CALLBOARD_RUNNING_TIMEOUT", default_value = "2h 30m", value_parser = within(SECOND, TEN_YEARS))]
     pub running_timeout: Duration,
     /// How long a task may wait for a runtime that does not come.
-    #[arg(long, env = "CALLBOARD_QUEUE_TTL", default_value = "2h", value_parser = humantime::parse_duration)]
+    #[arg(long, env = "CALLBOARD_QUEUE_TTL", default_value = "2h", value_parser = within(SECOND, TEN_YEARS))]
     pub queue_ttl: Duration,
     /// After how long an offline runtime without agents is removed.
-    #[arg(long, env = "CALLBOARD_RUNTIME_RETENTION", default_value = "7d", value_parser = humantime::parse_duration)]
+    #[arg(long, env = "CALLBOARD_RUNTIME_RETENTION", default_value = "7d", value_parser = within(SECOND, TEN_YEARS))]
     pub runtime_retention: Duration,
     /// How many requests a token may make in a second, on each server; 0 for as many as it likes.
     #[arg(long, env = "CALLBOARD_REQUESTS_PER_SECOND", default_value_t = 1000)]

@@ -17,7 +17,8 @@ pub struct Settings {
     pub event_retention: Duration,
     /// How often every server sweeps.
     pub sweep_interval: Duration,
-    /// After how much silence a runtime goes off line.
+    /// After how much silence a runtime goes off line. For so long a server listens first, once it has begun or the database is
+    /// back.
     pub runtime_silent_after: Duration,
     /// For how long, beyond that, the tasks of a runtime that went off line are left to it: a laptop that sleeps must not
     /// lose hours of work.

@@ -91,6 +91,10 @@ impl MigratorTrait for Migrator {
                 name: "m20261126_000019_agent_status",
                 sql: include_str!("m20261126_000019_agent_status.sql"),
             }),
+            Box::new(SqlMigration {
+                name: "m20261126_000020_by_plain_sql",
+                sql: include_str!("m20261126_000020_by_plain_sql.sql"),
+            }),
         ]
     }
 }
@@ -112,10 +116,12 @@ impl MigrationName for SqlMigration {
 #[sea_orm_migration::async_trait::async_trait]
 impl MigrationTrait for SqlMigration {
     async fn up(&self, manager: &SchemaManager) -> Result<(), DbErr> {
-        manager
-            .get_connection()
-            .execute_unprepared(self.sql)
+        let connection = manager.get_connection();
+        // How long a request may take says nothing of this. What a migration takes too long for fails at every start.
+        connection
+            .execute_unprepared("set local statement_timeout = 0")
             .await?;
+        connection.execute_unprepared(self.sql).await?;
         Ok(())
     }
 }

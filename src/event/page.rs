@@ -9,7 +9,7 @@ use sea_orm::{ConnectionTrait, DbBackend, DbErr, FromQueryResult, QueryResult, S
 
 use super::reach::{Ends, Extent};
 use super::{Audience, Batch, Cursor, Event};
-use crate::db::columns_of;
+use crate::db::{columns_of, read_row};
 use crate::error::{Error, Result};
 
 /// How many events are read at once.
@@ -95,14 +95,25 @@ struct Happened {
 
 impl Happened {
     fn from_row(row: &QueryResult) -> Result<Self, DbErr> {
-        let has_task = row.try_get::<Option<TaskId>>("", "id")?.is_some();
-        let task = has_task.then(|| task::Model::from_query_result(row, ""));
+        let task_id = row.try_get::<Option<TaskId>>("", "id")?;
         Ok(Self {
             event: task_event::Model::from_query_result(row, "event_")?,
             audience: Audience::from_query_result(row, "")?,
-            task: task.transpose()?,
+            task: task_id.and_then(|id| task_in(row, id)),
             found: row.try_get("", "found")?,
         })
+    }
+}
+
+/// The task in a row. One that cannot be read is to those who follow the log as one that is gone: it must not keep all of them
+/// from what comes after it.
+fn task_in(row: &QueryResult, id: TaskId) -> Option<task::Model> {
+    match read_row(row) {
+        Ok(task) => Some(task),
+        Err(error) => {
+            tracing::warn!(task.id = %id, error = %error, "cannot read a task; its events are told without it");
+            None
+        }
     }
 }
 

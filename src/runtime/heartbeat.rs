@@ -100,7 +100,6 @@ impl Beat {
 /// A runtime that lives.
 #[derive(Debug, FromQueryResult)]
 struct Beaten {
-    place: i32,
     came_on_line: bool,
     #[sea_orm(nested)]
     runtime: runtime::Model,
@@ -120,16 +119,23 @@ async fn beat_together(
         r#"select place, came_on_line, (runtime).*
            from runtime_beat_together(asked_by({records}, {tokens}), {lock_timeout})"#
     );
-    let beaten: Vec<Beaten> = writer
+    let beaten = writer
         .in_turn_ringing(statement, turn, |beaten: &Beaten| beaten.came_on_line)
         .await?;
-    let mut runtimes: Vec<Vec<runtime::Model>> = asked.iter().map(|_| Vec::new()).collect();
-    for beaten in beaten {
-        if let Some(own) = places::at(&mut runtimes, beaten.place) {
-            own.push(beaten.runtime);
+    let mut runtimes: Vec<Result<Vec<runtime::Model>>> =
+        asked.iter().map(|_| Ok(Vec::new())).collect();
+    for (place, beaten) in beaten {
+        let Some(own) = places::at(&mut runtimes, place) else {
+            continue;
+        };
+        match (&mut *own, beaten) {
+            (Ok(runtimes), Ok(beaten)) => runtimes.push(beaten.runtime),
+            (Ok(_), Err(error)) => *own = Err(error),
+            (Err(_), _) => {}
         }
     }
     let checked = asked.iter().zip(runtimes).map(|(beat, found)| {
+        let found = found?;
         let ids: Vec<RuntimeId> = found.iter().map(|runtime| runtime.id).collect();
         require_all_found(&beat.runtimes, &ids)?;
         Ok(found)

@@ -2,7 +2,7 @@
 
 use entity::id::{AgentId, TaskId};
 use entity::task;
-use sea_orm::{DatabaseTransaction, EntityTrait, FromQueryResult, Statement, raw_sql};
+use sea_orm::{ConnectionTrait, DatabaseTransaction, FromQueryResult, Statement, raw_sql};
 use uuid::Uuid;
 
 use super::{lock, retry};
@@ -114,17 +114,18 @@ async fn fail(writer: &Writer, which: impl Fn() -> Statement, lapse: Lapse) -> R
         .iter()
         .filter(|task| agents.contains(&task.agent_id));
     let failed = fail_found(&txn, concerned, lapse).await?;
-    retry::after_failure(&txn, &failed).await?;
+    retry::after_lapse(&txn, &failed).await?;
     txn.commit().await?;
     Ok(failed.len())
 }
 
-/// Fails those of the tasks that are still as they were found; a start may have come in between, and nothing else.
+/// Fails those of the tasks that are still as they were found; a start may have come in between, and nothing else. Of no
+/// task more than its id is read: one that cannot be read would keep the others from their end.
 async fn fail_found(
     txn: &DatabaseTransaction,
     found: impl Iterator<Item = &Lapsed>,
     lapse: Lapse,
-) -> Result<Vec<task::Model>> {
+) -> Result<Vec<TaskId>> {
     let (ids, statuses): (Vec<Uuid>, Vec<String>) = found
         .map(|task| (task.id.0, sea_orm::ActiveEnum::to_value(&task.status)))
         .unzip();
@@ -136,10 +137,11 @@ async fn fail_found(
            from unnest({ids}::uuid[], {statuses}::text[]) as found (id, status)
            where task.id = any({ids}) and task.id = found.id and by_index('none', task.status = found.status)
                and by_index('none', task.status in ('queued', 'dispatched', 'running'))
-           returning task.*"#
+           returning task.id"#
     );
-    Ok(task::Entity::find()
-        .from_raw_sql(statement)
-        .all(txn)
-        .await?)
+    let failed = txn.query_all_raw(statement).await?;
+    failed
+        .iter()
+        .map(|task| Ok(task.try_get("", "id")?))
+        .collect()
 }

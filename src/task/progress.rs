@@ -73,7 +73,7 @@ pub(super) async fn report_together(
         r#"select place, changed, (task).*
            from task_progress_together(asked_by({records}, {tokens}), {lock_timeout})"#
     );
-    let answers = shown::run(writer, asked.len(), statement, turn, Answer::place).await?;
+    let answers = shown::run::<Answer>(writer, asked.len(), statement, turn).await?;
     let noted = answers.into_iter().map(|answer| {
         let answer = answer?;
         if answer.changed {

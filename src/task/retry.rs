@@ -32,6 +32,21 @@ pub async fn after_failure(
         .await?)
 }
 
+/// The same for tasks that lapsed, where nobody asks which those are: what cannot be read of a task is copied all the same.
+pub(super) async fn after_lapse(txn: &DatabaseTransaction, lapsed: &[TaskId]) -> Result<()> {
+    if lapsed.is_empty() {
+        return Ok(());
+    }
+    let ids: Vec<Uuid> = lapsed.iter().map(|_| TaskId::generate().0).collect();
+    let lapsed: Vec<Uuid> = lapsed.iter().map(|id| id.0).collect();
+    let statement: Statement = raw_sql!(
+        Postgres,
+        "select id from task_try_again_if_earned({ids}, {lapsed})"
+    );
+    txn.execute_raw(statement).await?;
+    Ok(())
+}
+
 /// Puts the next try of a task on the board because somebody asks for it: also of one that was cancelled, and beyond the
 /// number of tries that it may have by itself.
 pub async fn by_hand(

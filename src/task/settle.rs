@@ -99,7 +99,7 @@ pub(super) async fn complete_together(
         r#"select place, changed, (task).*
            from task_complete_together(asked_by({records}, {tokens}), {lock_timeout})"#
     );
-    let answers = shown::run(writer, asked.len(), statement, turn, Answer::place).await?;
+    let answers = shown::run::<Answer>(writer, asked.len(), statement, turn).await?;
     let answers = answers.into_iter().zip(asked);
     let decided = answers.map(|(answer, asked)| {
         let answer = answer?;
@@ -200,8 +200,7 @@ pub(super) async fn fail_together(
         turn.patience().lock_timeout().into(),
     ];
     let statement = Statement::from_sql_and_values(DbBackend::Postgres, sql, values);
-    let place = |failed: &FailedAnswer| failed.answer.place();
-    let answers = shown::run(writer, asked.len(), statement, turn, place).await?;
+    let answers = shown::run::<FailedAnswer>(writer, asked.len(), statement, turn).await?;
     let answers = answers.into_iter().zip(asked);
     let decided = answers.map(|(answer, asked)| {
         let FailedAnswer { answer, retry } = answer?;

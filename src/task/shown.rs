@@ -44,18 +44,10 @@ impl Shown {
 /// A task that a claim was shown for, as it is after that.
 #[derive(Debug, FromQueryResult)]
 pub(super) struct Answer {
-    place: i32,
     /// Whether this claim has just changed it.
     pub changed: bool,
     #[sea_orm(nested)]
     pub task: task::Model,
-}
-
-impl Answer {
-    /// Whose answer it is.
-    pub(super) fn place(&self) -> i32 {
-        self.place
-    }
 }
 
 /// Runs one of these functions. The answers are in the order of the claims; those that are of no task of their daemon's
@@ -65,12 +57,11 @@ pub(super) async fn run<T: FromQueryResult>(
     shown: usize,
     statement: Statement,
     turn: Turn,
-    place: impl Fn(&T) -> i32,
 ) -> Result<Vec<Result<T>>> {
-    let found: Vec<T> = writer.in_turn(statement, turn).await?;
+    let found = writer.in_turn(statement, turn).await?;
     let mut answers: Vec<_> = (0..shown).map(|_| Err(Error::NotFound("task"))).collect();
-    for answer in found {
-        places::put(&mut answers, place(&answer), Ok(answer));
+    for (place, answer) in found {
+        places::put(&mut answers, place, answer);
     }
     Ok(answers)
 }

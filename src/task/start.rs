@@ -24,7 +24,7 @@ pub(super) async fn start_together(
         r#"select place, changed, (task).*
            from task_start_together(asked_by({records}, {tokens}), {lock_timeout})"#
     );
-    let answers = shown::run(writer, asked.len(), statement, turn, Answer::place).await?;
+    let answers = shown::run::<Answer>(writer, asked.len(), statement, turn).await?;
     let answers = answers.into_iter().zip(asked);
     Ok(answers
         .map(|(answer, shown)| decide(answer?, &shown))

@@ -131,3 +131,27 @@ async fn a_claim_takes_back_a_batch_of_leases_oldest_first() {
         assert_eq!(events.contains(&"REQUEUED".to_owned()), requeued);
     }
 }
+
+#[tokio::test]
+async fn a_request_is_not_given_the_claim_that_plain_sql_has_made_after_it() {
+    let app = TestApp::start().await;
+    let world = World::new(&app).await;
+    let agent = world.agent(1).await;
+    let task = world.enqueue(agent, json!({})).await;
+    let request = json!({"runtimeId": world.runtime_id.0, "requestId": Uuid::new_v4()});
+    let first = world.daemon.mutate("claimTask", request.clone()).await;
+    assert_eq!(first.unwrap()["task"]["id"], json!(task.0));
+    // As the document takes a lease back, and claims anew: it knows of no requests.
+    for sql in [
+        "set status = 'queued', dispatched_at = null, claim_token = null, claim_expires_at = null",
+        "set status = 'dispatched', dispatched_at = now(), claim_token = gen_random_uuid(),
+             claim_expires_at = now() + interval '1 minute'",
+    ] {
+        let sql = format!("update agent_task_queue {sql} where id = '{task}'");
+        app.database.execute(&sql).await;
+    }
+    let again = world.daemon.mutate("claimTask", request).await.unwrap();
+    assert_eq!(again, Value::Null);
+    let ways = app.database.ways(task).await;
+    assert_eq!(ways.len(), 3, "one event for each: {ways:?}");
+}

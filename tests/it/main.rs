@@ -85,6 +85,8 @@ mod waiting;
 
 mod sweeper;
 
+mod unreadable;
+
 mod history;
 
 mod path;

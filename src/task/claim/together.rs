@@ -112,7 +112,6 @@ pub(in super::super) enum Told {
 /// What the database answers somebody who asked together with others.
 #[derive(Debug, FromQueryResult)]
 struct Answered {
-    place: i32,
     answer: String,
     passed_over: Option<Vec<Uuid>>,
     #[sea_orm(nested)]
@@ -195,9 +194,16 @@ pub(in super::super) async fn claim_together(
     ];
     let statement = Statement::from_sql_and_values(DbBackend::Postgres, sql, values);
     let mut told: Vec<Result<Told>> = asked.iter().map(|_| Ok(Told::Take(Vec::new()))).collect();
-    for answer in writer.in_turn::<Answered>(statement, turn).await? {
-        let Some(told) = places::at(&mut told, answer.place) else {
+    for (place, answer) in writer.in_turn::<Answered>(statement, turn).await? {
+        let Some(told) = places::at(&mut told, place) else {
             continue;
+        };
+        let answer = match answer {
+            Ok(answer) => answer,
+            Err(error) => {
+                hand(told, Err(error));
+                continue;
+            }
         };
         match (&*answer.answer, answer.handed) {
             ("take", Some(handed)) => hand(told, handed.claimed()),
@@ -219,11 +225,26 @@ pub(in super::super) async fn claim_together(
     Ok(told)
 }
 
-/// Adds a task to what somebody is given.
+/// Adds a task to what somebody is given. One that cannot be read keeps the others from nobody: they would come back unstarted,
+/// and with it, until they had been handed out too often.
 fn hand(told: &mut Result<Told>, claimed: Result<Claimed>) {
-    match (told, claimed) {
-        (Ok(Told::Take(all)), Ok(claimed)) => all.push(claimed),
-        (told, Err(error)) => *told = Err(error),
-        (Ok(Told::Expired | Told::Again(_)) | Err(_), Ok(_)) => {}
-    }
+    let left_out = match (told, claimed) {
+        (Ok(Told::Take(all)), Ok(claimed)) => {
+            all.push(claimed);
+            return;
+        }
+        (Ok(Told::Take(all)), Err(error)) if !all.is_empty() => error,
+        (told @ Err(_), Ok(claimed)) => {
+            match std::mem::replace(told, Ok(Told::Take(vec![claimed]))) {
+                Err(error) => error,
+                Ok(_) => return,
+            }
+        }
+        (told, Err(error)) => {
+            *told = Err(error);
+            return;
+        }
+        (Ok(Told::Expired | Told::Again(_)), Ok(_)) => return,
+    };
+    tracing::error!(error = ?left_out, "cannot read a task that was handed out with others");
 }

@@ -117,6 +117,7 @@ pub(super) async fn enqueue_within(
     loop {
         let statement = statement(&asked, &json!([]), Patience::Long)?;
         let put = Put::find_by_statement(statement).all(txn).await?;
+        let put = put.into_iter().map(|put| (put.place, Ok(put)));
         for answer in answers(asked.len(), put) {
             if let Some(enqueued) = answer? {
                 return Ok(enqueued);
@@ -136,18 +137,22 @@ fn statement(asked: &[Enqueueing], tokens: &Value, patience: Patience) -> Result
 }
 
 /// What each of so many is told.
-fn answers(asked: usize, found: Vec<Put>) -> Vec<Result<Option<Enqueued>>> {
+fn answers(
+    asked: usize,
+    found: impl IntoIterator<Item = (i32, Result<Put>)>,
+) -> Vec<Result<Option<Enqueued>>> {
     let mut answers: Vec<_> = (0..asked).map(|_| Err(Error::NotFound("agent"))).collect();
-    for put in found {
-        let answer = if put.archived {
-            Err(Error::precondition("the agent is archived"))
-        } else {
+    for (place, put) in found {
+        let answer = put.and_then(|put| {
+            if put.archived {
+                return Err(Error::precondition("the agent is archived"));
+            }
             Ok(put.task.map(|task| Enqueued {
                 task,
                 deduplicated: !put.inserted,
             }))
-        };
-        places::put(&mut answers, put.place, answer);
+        });
+        places::put(&mut answers, place, answer);
     }
     answers
 }

@@ -1,5 +1,9 @@
 //! `callboard migrate` and `callboard doctor`.
 
+use std::time::Duration;
+
+use callboard::db::{self, ConnectOptions, migrate};
+
 use super::run;
 use crate::harness::TestDatabase;
 
@@ -70,6 +74,27 @@ async fn a_database_that_a_newer_version_migrated_is_refused_by_every_command() 
     }
     assert_eq!(database.count("select count(*) from workspace").await, 0);
     assert_eq!(database.count("select count(*) from api_token").await, 0);
+}
+
+#[tokio::test]
+async fn a_migration_may_take_longer_than_a_statement_of_a_request() {
+    let database = TestDatabase::create().await;
+    empty(&database).await;
+    let held = database.hold("create table workspace ()").await;
+    let options = ConnectOptions {
+        max_connections: 2,
+        statement_timeout: Duration::from_millis(500),
+    };
+    let pool = db::connect(&database.options, &options);
+    let (migrated, ()) = tokio::join!(migrate::migrate(&pool), async {
+        database.until_waiting(1).await;
+        let now = "(extract(epoch from clock_timestamp()) * 1000)::int8";
+        let over = database.count(&format!("select {now} + 1000")).await;
+        database.until(&format!("{now} > {over}")).await;
+        held.roll_back().await;
+    });
+    migrated.unwrap();
+    pool.close().await.unwrap();
 }
 
 #[tokio::test]

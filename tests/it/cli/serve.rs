@@ -139,3 +139,47 @@ async fn an_address_that_is_taken_is_said_at_once() {
         "{said}"
     );
 }
+
+#[tokio::test]
+async fn fewer_connections_than_migrating_takes_are_refused() {
+    let database = TestDatabase::create().await;
+    let said = run(&database, &["serve", "--max-connections", "1"])
+        .await
+        .refusal();
+    assert!(said.contains("--max-connections"), "{said}");
+}
+
+#[tokio::test]
+async fn what_no_server_could_work_with_is_refused() {
+    let database = TestDatabase::create().await;
+    let refused = [
+        ("--claim-lease", "0s"),
+        ("--claim-lease", "999ms"),
+        ("--sweep-interval", "0s"),
+        ("--running-timeout", "10000y"),
+        ("--running-timeout", "soon"),
+        ("--queue-ttl", "11y"),
+        ("--event-retention", "0s"),
+        ("--statement-timeout", "1y"),
+        ("--statement-timeout", "0s"),
+    ];
+    for (flag, value) in refused {
+        let arguments = ["serve", "--listen", "127.0.0.1:0", flag, value];
+        let said = run(&database, &arguments).await.refusal();
+        assert!(said.contains(flag) && said.contains(value), "{said}");
+    }
+    let said = run(&database, &["serve", "--claim-lease", "0s"])
+        .await
+        .refusal();
+    assert!(said.contains("from 1s to 10years"), "{said}");
+    // Whether tasks are left to a silent runtime, or it counts as unstable, is a matter of taste.
+    let none = [
+        "doctor",
+        "--reconnect-grace",
+        "0s",
+        "--unstable-window",
+        "0s",
+    ];
+    let checked = run(&database, &none).await.stdout;
+    assert!(checked.contains("ok     settings"), "{checked}");
+}

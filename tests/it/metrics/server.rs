@@ -71,12 +71,14 @@ async fn who_waits_for_a_connection_is_counted_until_it_is_there_or_not_wanted()
 async fn what_its_sweeps_did_is_counted() {
     let settings = Settings {
         sweep_interval: Duration::from_millis(10),
+        // For so long it listens first.
+        runtime_silent_after: Duration::from_secs(1),
         ..Settings::default()
     };
     let app = TestApp::with(settings).await;
-    let world = World::new(&app).await;
     let swept = |page: &Page, what| page.count("callboard_swept_total", &[("what", what)]);
     assert_eq!(swept(&page(app.address()).await, "runtime_silenced"), 0);
+    let world = World::new(&app).await;
     let id = world.runtime_id;
     let silence = format!(
         "update agent_runtime set last_seen_at = now() - interval '1 hour' where id = '{id}'"
