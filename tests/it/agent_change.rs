@@ -221,6 +221,27 @@ async fn a_status_set_by_hand_lasts_until_the_tasks_change_it() {
     assert_eq!(set("WORKING").await, "IDLE");
 }
 
+#[tokio::test]
+async fn what_a_trigger_of_the_hosts_changes_is_told_too() {
+    let app = TestApp::start().await;
+    let world = World::new(&app).await;
+    let agent = world.agent(1).await;
+    app.database
+        .execute(
+            "create table employee (agent_id uuid, left_at timestamptz);
+             create function leave() returns trigger language plpgsql as $$
+             begin update agent set archived_at = new.left_at where id = new.agent_id; return null; end $$;
+             create trigger leave after insert on employee for each row execute function leave()",
+        )
+        .await;
+    let told = "select count(*) from task_event where kind = 'agent_changed'";
+    let before = app.database.count(told).await;
+    app.database
+        .execute(&format!("insert into employee values ('{agent}', now())"))
+        .await;
+    assert_eq!(app.database.count(told).await, before + 1);
+}
+
 async fn update(world: &World<'_>, id: Uuid, input: Value) -> Value {
     world
         .host

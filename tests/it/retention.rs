@@ -36,6 +36,26 @@ async fn the_days_to_come_have_partitions_and_get_what_went_to_the_default() {
 }
 
 #[tokio::test]
+async fn a_partition_is_made_for_a_day_of_which_somebody_is_writing_events() {
+    let database = TestDatabase::create().await;
+    let third = partition(&database, 3).await;
+    database.execute(&format!("drop table {third}")).await;
+    let written = format!(
+        "insert into task_event (at, workspace_id, kind) values ({}, gen_random_uuid(), 'agent_changed')",
+        day(3)
+    );
+    let writing = database.hold(&written).await;
+    let writes = async {
+        database.until_waiting(1).await;
+        writing.commit().await;
+    };
+    tokio::join!(database.execute(MAINTAIN), writes);
+    database
+        .until(&format!("(select count(*) = 1 from {third})"))
+        .await;
+}
+
+#[tokio::test]
 async fn a_server_makes_the_partitions_that_are_missing_when_it_starts() {
     let app = TestApp::start().await;
     let _world = World::new(&app).await;

@@ -157,13 +157,20 @@ async fn what_runs_for_long_times_out_once_its_runtime_is_silent_too() {
 async fn what_waits_expires_but_not_behind_work_on_a_runtime_that_is_there() {
     let app = TestApp::start().await;
     let world = World::new(&app).await;
-    let (busy, idle) = (world.agent(1).await, world.agent(1).await);
+    let (busy, neighbour) = (world.agent(1).await, world.agent(1).await);
+    let elsewhere = world.second_runtime("codex").await;
+    let more = json!({"visibility": "WORKSPACE"});
+    let idle = world.agent_of(&world.host, elsewhere, more).await;
     world
         .enqueue(busy, json!({"issueId": Uuid::new_v4()}))
         .await;
     world.run().await;
     let patient = world
         .enqueue(busy, json!({"issueId": Uuid::new_v4()}))
+        .await;
+    // The daemon may have no room for it beside the other.
+    let beside = world
+        .enqueue(neighbour, json!({"issueId": Uuid::new_v4()}))
         .await;
     let forgotten = world
         .enqueue(idle, json!({"issueId": Uuid::new_v4()}))
@@ -172,6 +179,7 @@ async fn what_waits_expires_but_not_behind_work_on_a_runtime_that_is_there() {
         .enqueue(idle, json!({"issueId": Uuid::new_v4()}))
         .await;
     age(&app, patient, "created_at", 7201).await;
+    age(&app, beside, "created_at", 7201).await;
     age(&app, forgotten, "created_at", 7201).await;
     age(&app, recent, "created_at", 7100).await;
     assert_eq!(
@@ -185,8 +193,9 @@ async fn what_waits_expires_but_not_behind_work_on_a_runtime_that_is_there() {
         world.host.task(forgotten).await["failureReason"],
         "queued_expired"
     );
-    assert_eq!(world.status(patient).await, "QUEUED");
-    assert_eq!(world.status(recent).await, "QUEUED");
+    for waiting in [patient, beside, recent] {
+        assert_eq!(world.status(waiting).await, "QUEUED");
+    }
     world
         .daemon
         .mutate("deregisterRuntime", json!({"id": world.runtime_id.0}))
@@ -195,7 +204,7 @@ async fn what_waits_expires_but_not_behind_work_on_a_runtime_that_is_there() {
     assert_eq!(
         sweep(&app).await,
         Swept {
-            expired: 1,
+            expired: 2,
             ..Swept::default()
         }
     );

@@ -6,7 +6,7 @@ use entity::task::Status;
 use super::answer::Answer;
 use super::board::{Board, Silence};
 use super::step::Aim;
-use super::task::{Lease, Since};
+use super::task::{Lease, Since, Task};
 use super::verb::TimeVerb;
 
 impl Board {
@@ -75,12 +75,11 @@ impl Board {
 
         self.clock += 1;
         let expired = self.which(|task| {
-            let works = |agent| {
-                !self
-                    .which(|other| other.agent == agent && other.is_at_work())
-                    .is_empty()
+            let is_behind = |other: &Task| {
+                other.is_at_work() && (other.runtime == task.runtime || other.agent == task.agent)
             };
-            let will_have_its_turn = self.runtimes[task.runtime].online && works(task.agent);
+            let will_have_its_turn =
+                self.runtimes[task.runtime].online && !self.which(is_behind).is_empty();
             task.status == Status::Queued && task.waits == Since::LongAgo && !will_have_its_turn
         });
         self.fail_all(&expired, "queued_expired", "task expired in queue");
