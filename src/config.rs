@@ -19,7 +19,7 @@ const SECOND: Duration = Duration::from_secs(1);
 const DAY: Duration = Duration::from_hours(24);
 
 /// The most of all else, ten years: so far back or ahead is still a date that the database knows.
-const TEN_YEARS: Duration = Duration::from_secs(10 * 31_557_600);
+const TEN_YEARS: Duration = Duration::from_hours(10 * 8766);
 
 /// Reads a duration, and refuses one with which no server could work.
 fn within(
