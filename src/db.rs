@@ -22,7 +22,7 @@ use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
 pub use pool::Pool;
 
 use crate::doorbell::Doorbell;
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::group::Turn;
 
 /// How long a request waits for a connection before it is told that the database does not answer.
@@ -93,7 +93,7 @@ where
 {
     loop {
         match read().await {
-            Err(Error::Unavailable(error)) => {
+            Err(error) if error.is_unavailable() => {
                 tracing::debug!(error = %error, "database unavailable; trying again");
                 tokio::time::sleep(RETRY_INTERVAL).await;
             }

@@ -5,6 +5,9 @@
 //!
 //! A batch is made up when the execution that asks can get no further, and read beside it, by the same task. So it holds
 //! all that there is to ask at that point, however many rows and however slow the machine, and nothing waits for a timer.
+//!
+//! While the database is away, who asks once is told so. A subscription waits, as it does for the log: what it cannot be
+//! told of an event now it could not be told later, when the event has passed.
 
 mod agent;
 mod list;
@@ -22,12 +25,12 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll, Wake, Waker};
 use std::time::Duration;
 
-use async_graphql::dataloader::DataLoader;
+use async_graphql::dataloader::{DataLoader, Loader};
 use futures::future::BoxFuture;
 use futures::stream::{self, BoxStream, FuturesUnordered, Stream, StreamExt};
 
 use super::context::Board;
-use crate::db::Pool;
+use crate::db::{Pool, until_answered};
 use crate::error::Error;
 use crate::settings::Settings;
 
@@ -45,6 +48,39 @@ pub(super) struct Loaders {
     settings: Settings,
 }
 
+/// What those do who ask while the database does not answer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Patience {
+    /// They are told so.
+    None,
+    /// They wait until it does.
+    Endless,
+}
+
+/// The batched reads as one execution has them.
+#[derive(Debug)]
+pub(super) struct Reads {
+    loaders: Loaders,
+    patience: Patience,
+}
+
+impl<K> Loader<K> for Reads
+where
+    K: Send + Sync + Hash + Eq + Clone + 'static,
+    Loaders: Loader<K, Error = Arc<Error>>,
+{
+    type Value = <Loaders as Loader<K>>::Value;
+    type Error = Arc<Error>;
+
+    async fn load(&self, keys: &[K]) -> Result<HashMap<K, Self::Value>, Self::Error> {
+        let read = || async { Ok(self.loaders.load(keys).await?) };
+        match self.patience {
+            Patience::None => self.loaders.load(keys).await,
+            Patience::Endless => until_answered(read).await.map_err(Arc::new),
+        }
+    }
+}
+
 /// Batches that were made up and are not begun.
 type Queue = Arc<Mutex<Vec<BoxFuture<'static, ()>>>>;
 
@@ -56,16 +92,17 @@ pub(super) struct Batches {
 
 /// Makes the batched reads of one execution, and what has to run beside it. They keep nothing, so that each read finds
 /// what is there by then.
-pub(super) fn loaders(board: &Board) -> (DataLoader<Loaders>, Batches) {
+pub(super) fn loaders(board: &Board, patience: Patience) -> (DataLoader<Reads>, Batches) {
     let queue = Queue::default();
     let batches = Batches {
         queue: Arc::clone(&queue),
         running: FuturesUnordered::new(),
     };
-    let reads = Loaders {
+    let loaders = Loaders {
         db: board.db.clone(),
         settings: board.settings.clone(),
     };
+    let reads = Reads { loaders, patience };
     let enqueue = move |batch| {
         queue
             .lock()
