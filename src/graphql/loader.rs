@@ -3,11 +3,12 @@
 //! By ids they authorise nothing: whoever may see a task may see its agent, its parent and what it tells of itself. Lists
 //! carry the viewer who asks for them.
 //!
-//! A batch is made up when the execution that asks can get no further, and read beside it, by the same task. So it holds
-//! all that there is to ask at that point, however many rows and however slow the machine, and nothing waits for a timer.
+//! A batch is made up when the execution that asks can get no further, and read beside it. So it holds all that there is to
+//! ask at that point, however many rows and however slow the machine, and nothing waits for a timer.
 //!
 //! While the database is away, who asks once is told so. A subscription waits, as it does for the log: what it cannot be
-//! told of an event now it could not be told later, when the event has passed.
+//! told of an event now it could not be told later, when the event has passed. And it reads by a task of its own: one whose
+//! socket is stalled would keep a connection meanwhile.
 
 mod agent;
 mod list;
@@ -30,6 +31,7 @@ use futures::future::BoxFuture;
 use futures::stream::{self, BoxStream, FuturesUnordered, Stream, StreamExt};
 
 use super::context::Board;
+use super::feed::Shared;
 use crate::db::{Pool, until_answered};
 use crate::error::Error;
 use crate::settings::Settings;
@@ -60,8 +62,9 @@ pub(super) enum Patience {
 /// The batched reads as one execution has them.
 #[derive(Debug)]
 pub(super) struct Reads {
-    loaders: Loaders,
+    loaders: Arc<Loaders>,
     patience: Patience,
+    shared: Shared,
 }
 
 impl<K> Loader<K> for Reads
@@ -73,11 +76,13 @@ where
     type Error = Arc<Error>;
 
     async fn load(&self, keys: &[K]) -> Result<HashMap<K, Self::Value>, Self::Error> {
-        let read = || async { Ok(self.loaders.load(keys).await?) };
-        match self.patience {
-            Patience::None => self.loaders.load(keys).await,
-            Patience::Endless => until_answered(read).await.map_err(Arc::new),
+        if self.patience == Patience::None {
+            return self.loaders.load(keys).await;
         }
+        let (loaders, keys) = (Arc::clone(&self.loaders), keys.to_vec());
+        let reading =
+            async move { until_answered(|| async { Ok(loaders.load(&keys).await?) }).await };
+        self.shared.beside(reading).await.map_err(Arc::new)
     }
 }
 
@@ -102,7 +107,11 @@ pub(super) fn loaders(board: &Board, patience: Patience) -> (DataLoader<Reads>, 
         db: board.db.clone(),
         settings: board.settings.clone(),
     };
-    let reads = Reads { loaders, patience };
+    let reads = Reads {
+        loaders: Arc::new(loaders),
+        patience,
+        shared: board.shared.clone(),
+    };
     let enqueue = move |batch| {
         queue
             .lock()
