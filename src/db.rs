@@ -94,7 +94,7 @@ where
 {
     loop {
         match read().await {
-            Err(Error::Unavailable(error)) => {
+            Err(error) if error.is_unavailable() => {
                 tracing::debug!(error = %error, "database unavailable; trying again");
                 tokio::time::sleep(RETRY_INTERVAL).await;
             }

@@ -114,6 +114,11 @@ impl Error {
             Self::Shared(error) => error.code(),
         }
     }
+
+    /// Whether the database does not answer, so that what was asked of it may be asked again.
+    pub fn is_unavailable(&self) -> bool {
+        self.code() == "UNAVAILABLE"
+    }
 }
 
 impl From<DbErr> for Error {

@@ -1,8 +1,10 @@
 //! The two ways to follow the log: one that misses nothing, and one that says so when it has.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use tokio::sync::broadcast::{self, error::RecvError};
+use tokio::sync::watch;
 
 use super::catch_up::CatchUp;
 use super::hub::{Heard, Hub, RETRY_INTERVAL};
@@ -11,11 +13,16 @@ use super::parcel::Parcel;
 use super::{Batch, Cursor};
 use crate::error::{Error, Result};
 
+/// How soon to read again what the hub has read and a writer under way holds back from those who read later.
+const HELD_BACK_INTERVAL: Duration = Duration::from_millis(100);
+
 /// A subscriber's way along the log, for those who show every event.
 #[derive(Debug)]
 pub struct Follower {
     catch_up: Arc<CatchUp>,
     heard: broadcast::Receiver<Heard>,
+    /// How far the hub has read; none before its first look.
+    read: watch::Receiver<Option<Cursor>>,
     /// Up to where this subscriber has seen everything.
     position: Cursor,
     /// Whether there may be something between `position` and what the hub hands out.
@@ -25,18 +32,20 @@ pub struct Follower {
 }
 
 impl Follower {
-    /// Begins at a cursor that the log has; the hub had read so far when this began to hear it, if it had read at all.
+    /// Begins at a cursor that the log has; this began to hear the hub before it looked how far that has read.
     pub(super) fn new(
         catch_up: Arc<CatchUp>,
         heard: broadcast::Receiver<Heard>,
+        read: watch::Receiver<Option<Cursor>>,
         position: Cursor,
-        read: Option<Cursor>,
     ) -> Self {
+        let behind = read.borrow().is_none_or(|read| read > position);
         Self {
             catch_up,
             heard,
+            read,
             position,
-            behind: read.is_none_or(|read| read > position),
+            behind,
             page: None,
         }
     }
@@ -45,11 +54,13 @@ impl Follower {
     pub(super) fn beginning_with(
         catch_up: Arc<CatchUp>,
         heard: broadcast::Receiver<Heard>,
+        read: watch::Receiver<Option<Cursor>>,
         page: Arc<Page>,
     ) -> Self {
         Self {
             catch_up,
             heard,
+            read,
             position: page.batch.after,
             behind: true,
             page: Some(page),
@@ -88,7 +99,11 @@ impl Follower {
                 }
                 continue;
             }
-            match self.heard.recv().await {
+            let Some(heard) = self.hear().await else {
+                self.behind = true;
+                continue;
+            };
+            match heard {
                 Ok(Heard::Batch(parcel)) if parcel.through <= self.position => {}
                 Ok(Heard::Batch(parcel)) => match take(&parcel, self.position) {
                     Some(batch) => {
@@ -102,6 +117,18 @@ impl Follower {
                 Err(RecvError::Closed) => return None,
             }
         }
+    }
+
+    /// What the hub hands out next; none where it is ahead, and has nothing more to hand out of what is missing here. A writer
+    /// that locks a position later than it looked at it takes the end of what is complete back to there for a while, and so
+    /// this may have read less than the hub had before.
+    async fn hear(&mut self) -> Option<Result<Heard, RecvError>> {
+        let is_ahead = self.read.borrow().is_some_and(|read| read > self.position);
+        let heard = self.heard.recv();
+        if is_ahead {
+            return tokio::time::timeout(HELD_BACK_INTERVAL, heard).await.ok();
+        }
+        Some(heard.await)
     }
 
     /// It has missed something: what comes next has to be read.

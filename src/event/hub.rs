@@ -187,20 +187,21 @@ impl Hub {
     pub async fn follow(&self, after: Option<Cursor>) -> Result<Follower> {
         // Heard first: what the hub reads later it hands out here.
         let (heard, catch_up) = (self.heard.subscribe(), Arc::clone(&self.catch_up));
+        let read = self.position.subscribe();
         if let Some(cursor) = after {
             let page = self.catch_up.page(cursor).await?;
             page.check_cursor()?;
-            return Ok(Follower::beginning_with(catch_up, heard, page));
+            return Ok(Follower::beginning_with(catch_up, heard, read, page));
         }
         let position = self.position().await?;
-        Ok(Follower::new(catch_up, heard, position, Some(position)))
+        Ok(Follower::new(catch_up, heard, read, position))
     }
 
     /// Follows every event after a cursor that the log was just seen to have.
     pub fn follow_known(&self, after: Cursor) -> Follower {
         // Heard first: what the hub reads later it hands out here, and what it has read before shows in its position.
         let (heard, catch_up) = (self.heard.subscribe(), Arc::clone(&self.catch_up));
-        Follower::new(catch_up, heard, after, self.read_through())
+        Follower::new(catch_up, heard, self.position.subscribe(), after)
     }
 
     /// Watches for changes from now on.

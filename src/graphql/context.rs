@@ -5,7 +5,7 @@ use async_graphql::dataloader::DataLoader;
 use tokio_util::task::TaskTracker;
 
 use super::feed::Shared;
-use super::loader::Loaders;
+use super::loader::Reads;
 use crate::auth::Viewer;
 use crate::auth::gate::Gate;
 use crate::db::{Pool, Write, Writer};
@@ -88,7 +88,7 @@ pub(super) async fn write(ctx: &Context<'_>) -> Result<Write> {
 }
 
 /// The batched reads.
-pub(super) fn loaders<'a>(ctx: &Context<'a>) -> Result<&'a DataLoader<Loaders>> {
-    ctx.data_opt::<DataLoader<Loaders>>()
+pub(super) fn loaders<'a>(ctx: &Context<'a>) -> Result<&'a DataLoader<Reads>> {
+    ctx.data_opt::<DataLoader<Reads>>()
         .ok_or_else(|| Error::Internal(anyhow::anyhow!("the schema was built without loaders")))
 }

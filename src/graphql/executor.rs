@@ -22,7 +22,8 @@ use self::measures::Measures;
 use self::resume::CursorPlace;
 use super::context::Board;
 use super::feed::follow_alike;
-use super::{Schema, loader, nesting, weight};
+use super::loader::{self, Patience};
+use super::{Schema, nesting, weight};
 use crate::auth::Viewer;
 use crate::error::{Error, Result};
 use crate::metrics::{Execution, Subscribed};
@@ -167,7 +168,7 @@ impl Executor {
     pub async fn run(&self, prepared: Prepared) -> Response {
         let measured = prepared.measured(&self.measures);
         let (schema, request) = (self.schema.clone(), prepared.into_request());
-        let (loaders, batches) = loader::loaders(&self.board);
+        let (loaders, batches) = loader::loaders(&self.board, Patience::None);
         let execution = async move {
             let execution = schema.execute(request.data(loaders));
             let response = with_codes(batches.beside(execution).await);
@@ -187,7 +188,7 @@ impl Executor {
         let mut measured = prepared.subscribed(&self.measures);
         let request = prepared.into_request();
         let begin = |request: Request| {
-            let (loaders, batches) = loader::loaders(&self.board);
+            let (loaders, batches) = loader::loaders(&self.board, Patience::Endless);
             let responses = self.schema.execute_stream(request.data(loaders));
             let written = move |response| Outcome::new(with_codes(response), cursor.as_ref());
             batches.beside_each(responses.map(written))
@@ -223,8 +224,13 @@ impl async_graphql::Executor for Executor {
     ) -> BoxStream<'static, Response> {
         match self.documents.read(&request.query) {
             Ok(document) => {
+                let name = request.operation_name.as_deref();
+                let patience = match operation::kind(&document, name) {
+                    OperationType::Subscription => Patience::Endless,
+                    OperationType::Query | OperationType::Mutation => Patience::None,
+                };
                 request.set_parsed_query(Arc::unwrap_or_clone(document));
-                let (loaders, batches) = loader::loaders(&self.board);
+                let (loaders, batches) = loader::loaders(&self.board, patience);
                 let request = request.data(loaders);
                 let responses =
                     async_graphql::Executor::execute_stream(&self.schema, request, session_data);

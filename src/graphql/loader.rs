@@ -3,8 +3,12 @@
 //! By ids they authorise nothing: whoever may see a task may see its agent, its parent and what it tells of itself. Lists
 //! carry the viewer who asks for them.
 //!
-//! A batch is made up when the execution that asks can get no further, and read beside it, by the same task. So it holds
-//! all that there is to ask at that point, however many rows and however slow the machine, and nothing waits for a timer.
+//! A batch is made up when the execution that asks can get no further, and read beside it. So it holds all that there is to
+//! ask at that point, however many rows and however slow the machine, and nothing waits for a timer.
+//!
+//! While the database is away, who asks once is told so. A subscription waits, as it does for the log: what it cannot be
+//! told of an event now it could not be told later, when the event has passed. And it reads by a task of its own: one whose
+//! socket is stalled would keep a connection meanwhile.
 
 mod agent;
 mod list;
@@ -22,12 +26,13 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll, Wake, Waker};
 use std::time::Duration;
 
-use async_graphql::dataloader::DataLoader;
+use async_graphql::dataloader::{DataLoader, Loader};
 use futures::future::BoxFuture;
 use futures::stream::{self, BoxStream, FuturesUnordered, Stream, StreamExt};
 
 use super::context::Board;
-use crate::db::Pool;
+use super::feed::Shared;
+use crate::db::{Pool, until_answered};
 use crate::error::Error;
 use crate::settings::Settings;
 
@@ -45,6 +50,42 @@ pub(super) struct Loaders {
     settings: Settings,
 }
 
+/// What those do who ask while the database does not answer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Patience {
+    /// They are told so.
+    None,
+    /// They wait until it does.
+    Endless,
+}
+
+/// The batched reads as one execution has them.
+#[derive(Debug)]
+pub(super) struct Reads {
+    loaders: Arc<Loaders>,
+    patience: Patience,
+    shared: Shared,
+}
+
+impl<K> Loader<K> for Reads
+where
+    K: Send + Sync + Hash + Eq + Clone + 'static,
+    Loaders: Loader<K, Error = Arc<Error>>,
+{
+    type Value = <Loaders as Loader<K>>::Value;
+    type Error = Arc<Error>;
+
+    async fn load(&self, keys: &[K]) -> Result<HashMap<K, Self::Value>, Self::Error> {
+        if self.patience == Patience::None {
+            return self.loaders.load(keys).await;
+        }
+        let (loaders, keys) = (Arc::clone(&self.loaders), keys.to_vec());
+        let reading =
+            async move { until_answered(|| async { Ok(loaders.load(&keys).await?) }).await };
+        self.shared.beside(reading).await.map_err(Arc::new)
+    }
+}
+
 /// Batches that were made up and are not begun.
 type Queue = Arc<Mutex<Vec<BoxFuture<'static, ()>>>>;
 
@@ -56,15 +97,20 @@ pub(super) struct Batches {
 
 /// Makes the batched reads of one execution, and what has to run beside it. They keep nothing, so that each read finds
 /// what is there by then.
-pub(super) fn loaders(board: &Board) -> (DataLoader<Loaders>, Batches) {
+pub(super) fn loaders(board: &Board, patience: Patience) -> (DataLoader<Reads>, Batches) {
     let queue = Queue::default();
     let batches = Batches {
         queue: Arc::clone(&queue),
         running: FuturesUnordered::new(),
     };
-    let reads = Loaders {
+    let loaders = Loaders {
         db: board.db.clone(),
         settings: board.settings.clone(),
+    };
+    let reads = Reads {
+        loaders: Arc::new(loaders),
+        patience,
+        shared: board.shared.clone(),
     };
     let enqueue = move |batch| {
         queue

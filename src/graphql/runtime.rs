@@ -119,7 +119,7 @@ impl Runtime {
     }
 
     /// Its queued tasks that the viewer may see, in the order of claiming, each with what holds it back; the first 200.
-    #[graphql(complexity = "50 + child_complexity")]
+    #[graphql(complexity = "50 + connection::list_cost(child_complexity)")]
     async fn claim_candidates(&self, ctx: &Context<'_>) -> Result<Vec<ClaimCandidate>> {
         let tasks = line(ctx, self.0.id, Line::Queued).await?;
         Ok(tasks
@@ -206,9 +206,11 @@ pub(super) struct HeldTaskInput {
 #[derive(Debug, SimpleObject)]
 pub(super) struct HeartbeatPayload {
     /// The runtimes, as they are.
+    #[graphql(complexity = "connection::list_cost(child_complexity)")]
     runtimes: Vec<Runtime>,
     /// Of the tasks that the daemon holds, those that it no longer does: cancelled, failed from outside, or claimed anew.
     /// Stop them.
+    #[graphql(complexity = "connection::list_cost(child_complexity)")]
     lost: Vec<Task>,
 }
 
@@ -216,8 +218,10 @@ pub(super) struct HeartbeatPayload {
 #[derive(Debug, SimpleObject)]
 pub(super) struct RecoverOrphanedTasksPayload {
     /// The tasks that were under way, and have failed.
+    #[graphql(complexity = "connection::list_cost(child_complexity)")]
     failed: Vec<Task>,
     /// The next tries of those that earned one.
+    #[graphql(complexity = "connection::list_cost(child_complexity)")]
     retried: Vec<Task>,
 }
 

@@ -11,11 +11,11 @@ use entity::id::{AgentId, AutopilotRunId, ChatSessionId, CommentId, IssueId, Run
 use entity::task::{self as row, Column, Status};
 
 use super::agent::{self, Agent};
-use super::context;
 use super::feed::TaskEvent;
 use super::loader::{EventsOf, MessagesOf, UsageOf};
 use super::transcript::{TaskMessage, TaskProgress, TaskUsage};
 use super::waiting::{self, TaskWaiting};
+use super::{connection, context};
 use crate::error::Error;
 use crate::{limits, task};
 
@@ -216,7 +216,7 @@ impl Task {
     }
 
     /// Its whole life, oldest first, for as long as the event log keeps it.
-    #[graphql(complexity = "20 + child_complexity")]
+    #[graphql(complexity = "connection::list_cost(child_complexity)")]
     async fn events(&self, ctx: &Context<'_>) -> Result<Vec<TaskEvent>> {
         let events = context::loaders(ctx)?
             .load_one(EventsOf(self.0.id))
@@ -230,7 +230,7 @@ impl Task {
     }
 
     /// Its transcript, in order.
-    #[graphql(complexity = "20 + child_complexity")]
+    #[graphql(complexity = "connection::cost(first, child_complexity)")]
     async fn messages(
         &self,
         ctx: &Context<'_>,

@@ -3,9 +3,9 @@
 use async_graphql::{Context, Object, Result};
 use entity::waiting::BlockReason;
 
-use super::context;
 use super::loader::WaitingOf;
 use super::task::Task;
+use super::{connection, context};
 use crate::error::{self, Error};
 use crate::task::waiting::{Blocker, Waiting};
 
@@ -22,6 +22,7 @@ impl TaskWaiting {
     }
 
     /// What holds it back; empty where it is only not its turn yet.
+    #[graphql(complexity = "connection::list_cost(child_complexity)")]
     async fn blocked_by(&self) -> Vec<ClaimBlocker> {
         self.0
             .blocked_by
@@ -90,6 +91,7 @@ impl ClaimCandidate {
     }
 
     /// What holds it back.
+    #[graphql(complexity = "connection::list_cost(child_complexity)")]
     async fn blocked_by(&self, ctx: &Context<'_>) -> Result<Vec<ClaimBlocker>> {
         let waiting = load(ctx, self.0.row()).await?;
         Ok(waiting

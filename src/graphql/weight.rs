@@ -16,18 +16,63 @@ const MAX_WEIGHT: usize = 5000;
 /// The deepest that selections may nest, fragments gone through; far beyond what a query may.
 const MAX_NESTING: usize = 100;
 
-/// Refuses a document that would take long to validate.
+/// The lists by which the schema leads from a type to others. No type of ours has fields of these names.
+const LISTS_OF_TYPES: [&str; 4] = ["fields", "inputFields", "interfaces", "possibleTypes"];
+
+/// The most such lists within each other. What tools ask of the schema nests none of them; each multiplies what is answered
+/// by as many as a type has, and complexity counts it as one.
+const MAX_LISTS_OF_TYPES: usize = 2;
+
+/// Refuses a document that would take long to validate, or that asks for the schema many times over.
 pub(super) fn check(document: &ExecutableDocument) -> Result<()> {
-    if weigh(document) <= MAX_WEIGHT {
-        return Ok(());
+    let load = weigh(document);
+    if load.weight > MAX_WEIGHT {
+        return Err(Error::QueryTooComplex(format!(
+            "the document asks for too much: more than {MAX_WEIGHT} fields, arguments and fragments"
+        )));
     }
-    Err(Error::QueryTooComplex(format!(
-        "the document asks for too much: more than {MAX_WEIGHT} fields, arguments and fragments"
-    )))
+    if load.lists_of_types > MAX_LISTS_OF_TYPES {
+        return Err(Error::QueryTooComplex(format!(
+            "the document asks for too much: more than {MAX_LISTS_OF_TYPES} lists of the schema's types in each other"
+        )));
+    }
+    Ok(())
 }
 
-/// The number of fields, arguments, directives and variables, each as often as fragments repeat it.
-fn weigh(document: &ExecutableDocument) -> usize {
+/// How much a document, or a part of it, asks for.
+#[derive(Clone, Copy, Debug, Default)]
+struct Load {
+    /// The number of fields, arguments, directives and variables, each as often as fragments repeat it.
+    weight: usize,
+    /// How many lists of types there are within each other, where there are most.
+    lists_of_types: usize,
+}
+
+impl Load {
+    /// What is never borne.
+    const ENDLESS: Self = Self {
+        weight: usize::MAX,
+        lists_of_types: 0,
+    };
+
+    /// This, and something else beside it.
+    fn beside(self, other: Self) -> Self {
+        Self {
+            weight: self.weight.saturating_add(other.weight),
+            lists_of_types: self.lists_of_types.max(other.lists_of_types),
+        }
+    }
+
+    /// This, below something of so much weight.
+    const fn below(self, weight: usize) -> Self {
+        Self {
+            weight: self.weight.saturating_add(weight),
+            ..self
+        }
+    }
+}
+
+fn weigh(document: &ExecutableDocument) -> Load {
     let mut scale = Scale {
         document,
         fragments: HashMap::new(),
@@ -39,36 +84,42 @@ fn weigh(document: &ExecutableDocument) -> usize {
             operation.variable_definitions.len() + operation.directives.len(),
         )
     });
-    let mut weight: usize = 0;
+    let mut load = Load::default();
     for (operation, own) in operations {
         let selected = scale.selections(&operation.selection_set.node, 0);
-        weight = weight.saturating_add(own).saturating_add(selected);
+        load = load.beside(selected.below(own));
     }
     // Those that nothing spreads are validated too.
     for name in document.fragments.keys() {
-        weight = weight.saturating_add(scale.fragment(name, 0));
+        load = load.beside(scale.fragment(name, 0));
     }
-    weight
+    load
 }
 
 /// Weighs, and remembers what each fragment weighs.
 struct Scale<'a> {
     document: &'a ExecutableDocument,
-    fragments: HashMap<&'a str, usize>,
+    fragments: HashMap<&'a str, Load>,
 }
 
 impl<'a> Scale<'a> {
-    fn selections(&mut self, selections: &'a SelectionSet, nesting: usize) -> usize {
+    fn selections(&mut self, selections: &'a SelectionSet, nesting: usize) -> Load {
         if nesting > MAX_NESTING {
-            return usize::MAX;
+            return Load::ENDLESS;
         }
-        let mut weight: usize = 0;
+        let mut load = Load::default();
         for selection in &selections.items {
             let (own, below) = match &selection.node {
-                Selection::Field(field) => (
-                    1 + field.node.arguments.len() + field.node.directives.len(),
-                    self.selections(&field.node.selection_set.node, nesting + 1),
-                ),
+                Selection::Field(field) => {
+                    let mut below = self.selections(&field.node.selection_set.node, nesting + 1);
+                    if LISTS_OF_TYPES.contains(&field.node.name.node.as_str()) {
+                        below.lists_of_types += 1;
+                    }
+                    (
+                        1 + field.node.arguments.len() + field.node.directives.len(),
+                        below,
+                    )
+                }
                 Selection::FragmentSpread(spread) => (
                     1 + spread.node.directives.len(),
                     self.fragment(&spread.node.fragment_name.node, nesting + 1),
@@ -78,25 +129,25 @@ impl<'a> Scale<'a> {
                     self.selections(&fragment.node.selection_set.node, nesting + 1),
                 ),
             };
-            weight = weight.saturating_add(own).saturating_add(below);
+            load = load.beside(below.below(own));
         }
-        weight
+        load
     }
 
-    fn fragment(&mut self, name: &'a str, nesting: usize) -> usize {
-        if let Some(weight) = self.fragments.get(name) {
-            return *weight;
+    fn fragment(&mut self, name: &'a str, nesting: usize) -> Load {
+        if let Some(load) = self.fragments.get(name) {
+            return *load;
         }
         // One that is missing is for validation to tell of.
         let Some(fragment) = self.document.fragments.get(name) else {
-            return 1;
+            return Load::default().below(1);
         };
         // Found again before it is known, it is part of a ring.
-        self.fragments.insert(name, usize::MAX);
+        self.fragments.insert(name, Load::ENDLESS);
         let below = self.selections(&fragment.node.selection_set.node, nesting);
-        let weight = below.saturating_add(1 + fragment.node.directives.len());
-        self.fragments.insert(name, weight);
-        weight
+        let load = below.below(1 + fragment.node.directives.len());
+        self.fragments.insert(name, load);
+        load
     }
 }
 
@@ -107,7 +158,25 @@ mod tests {
     use super::*;
 
     fn weight(document: &str) -> usize {
-        weigh(&parse_query(document).unwrap())
+        weigh(&parse_query(document).unwrap()).weight
+    }
+
+    #[test]
+    fn lists_of_types_are_counted_within_each_other_and_through_fragments() {
+        let lists = |document| weigh(&parse_query(document).unwrap()).lists_of_types;
+        assert_eq!(lists("{ viewer { kind } }"), 0);
+        assert_eq!(
+            lists("{ __schema { types { fields { name } interfaces { name } } } }"),
+            1
+        );
+        assert_eq!(
+            lists(
+                "{ a: __type(name: \"A\") { ...F } }
+                 fragment F on __Type { f: fields { type { ... { possibleTypes { ...G } } } } }
+                 fragment G on __Type { inputFields { name } }"
+            ),
+            3
+        );
     }
 
     #[test]

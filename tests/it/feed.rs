@@ -1,5 +1,6 @@
 //! The feed of events: the same for everyone, resumed anywhere, whatever happens to those who carry it.
 
+use callboard::event::Cursor;
 use futures::StreamExt;
 use futures::stream::FuturesUnordered;
 use serde_json::{Value, json};
@@ -276,4 +277,24 @@ async fn finish(world: &World<'_>, agent: entity::id::AgentId) -> Claim {
     let claim = world.run().await;
     world.complete(claim).await;
     claim
+}
+
+#[tokio::test]
+async fn who_begins_while_a_late_writer_holds_back_what_the_hub_has_read_waits_for_no_further_event()
+ {
+    let app = TestApp::start().await;
+    let world = World::new(&app).await;
+    let (agent, start) = (world.agent(1).await, world.cursor().await);
+    let mut before = world.follow(&start).await;
+    let first = world.enqueue(agent, json!({})).await;
+    let second = world.enqueue(agent, json!({})).await;
+    let seen = before.take(2).await;
+    // It looked at the last position before the second was written, locks it only now, and will write nothing.
+    let position: Cursor = seen[0].cursor.parse().unwrap();
+    let late = format!("select pg_advisory_xact_lock_shared({})", position.0);
+    let late = app.database.hold(&late).await;
+    let mut behind = world.follow(&start).await;
+    assert_eq!(behind.tasks(1).await, [first]);
+    late.roll_back().await;
+    assert_eq!(behind.tasks(1).await, [second]);
 }

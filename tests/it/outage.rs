@@ -11,6 +11,15 @@ const ENQUEUE: &str =
     "mutation($input: EnqueueTaskInput!) { enqueueTask(input: $input) { task { id } } }";
 const CANCEL: &str = "mutation($id: UUID!) { cancelTask(taskId: $id) { status } }";
 
+/// Events, with something below each that has to be read.
+const EVENTS: &str = "subscription($id: UUID!, $after: Cursor) {
+    taskEvents(workspaceId: $id, after: $after) { cursor task { usage { provider } } } }";
+
+/// The same with a snapshot before them.
+const UPDATES: &str = "subscription($id: UUID!) { workspaceUpdates(workspaceId: $id) {
+    ... on WorkspaceSnapshot { activeTasks { id usage { provider } } }
+    ... on TaskEvent { cursor task { usage { provider } } } } }";
+
 #[tokio::test]
 async fn a_line_that_is_cut_costs_no_subscriber_an_event() {
     let app = TestApp::start().await;
@@ -66,6 +75,57 @@ async fn a_line_that_is_cut_costs_no_subscriber_an_event() {
     assert_eq!(feed.take(6).await, expected);
     while banner.next().await["issueTasks"]["activeTasks"] != last {}
     while presence.next().await["agentPresence"]["workload"] != "WORKING" {}
+}
+
+#[tokio::test]
+async fn what_cannot_be_read_below_an_event_is_told_when_the_database_is_back() {
+    let app = TestApp::start().await;
+    let world = World::new(&app).await;
+    let line = Proxy::start(&app.database.options).await;
+    let options = line.options(&app.database.options);
+    let server = TestServer::on(options, Settings::default()).await;
+    let host = world.host.at(server.address);
+    let (agent, start) = (world.agent(1).await, world.cursor().await);
+    let task = world.enqueue(agent, json!({})).await;
+    // The log can be read, and what is asked for below it can not.
+    let held = "lock table task_usage in access exclusive mode";
+    let held = app.database.hold(held).await;
+    let id = json!(world.workspace_id.0);
+    let from_start = json!({"id": id, "after": start});
+    let mut alike = [
+        host.subscribe(EVENTS, from_start.clone()).await,
+        host.subscribe(EVENTS, from_start).await,
+    ];
+    let mut updates = host.subscribe(UPDATES, json!({"id": id})).await;
+    app.database.until_waiting(2).await;
+    app.database.until_nobody_else_waits().await;
+    line.cut();
+    // Who asks once is told at once.
+    let usage = "query($id: UUID!) { task(id: $id) { usage { provider } } }";
+    let error = host.error(usage, json!({"id": task.0})).await;
+    assert_eq!(error.code, "UNAVAILABLE");
+    held.roll_back().await;
+    line.mend();
+
+    let snapshot = updates.next().await["workspaceUpdates"].clone();
+    assert_eq!(
+        snapshot["activeTasks"],
+        json!([{"id": task.0, "usage": []}])
+    );
+    let claim = world.run().await;
+    world.complete(claim).await;
+    let log = app.database.log(&start).await;
+    assert_eq!(log.len(), 4);
+    for feed in &mut alike {
+        for event in &log {
+            let told = feed.next().await["taskEvents"].clone();
+            assert_eq!(told["cursor"], event.cursor);
+            assert_eq!(told["task"]["usage"], json!([]));
+        }
+    }
+    for event in log.iter().skip(1) {
+        while updates.next().await["workspaceUpdates"]["cursor"] != event.cursor {}
+    }
 }
 
 #[tokio::test]

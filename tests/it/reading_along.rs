@@ -1,13 +1,20 @@
 //! Reading along in transcripts: each line once and in order, whoever writes it and however it comes about.
 
+use std::time::Duration;
+
+use callboard::auth::Identity;
+use callboard::settings::{Edge, Settings};
 use entity::id::TaskId;
 use entity::member::Role;
 use serde_json::{Value, json};
 
-use crate::harness::{Claim, Client, Proxy, Subscription, TestApp, TestServer, World};
+use crate::harness::{Claim, Client, Proxy, Socket, Subscription, TestApp, TestServer, World};
 
 const APPEND: &str =
     "mutation($input: AppendTaskMessagesInput!) { appendTaskMessages(input: $input) { id } }";
+
+const LINES: &str = "subscription($id: UUID!, $after: Int!) {
+    taskMessages(taskId: $id, afterSeq: $after) { seq content } }";
 
 #[tokio::test]
 async fn what_is_there_comes_first_and_then_each_new_line_wherever_it_is_written() {
@@ -85,7 +92,7 @@ async fn nothing_is_lost_while_the_line_to_the_database_is_cut() {
     let world = World::new(&app).await;
     let line = Proxy::start(&app.database.options).await;
     let options = line.options(&app.database.options);
-    let server = TestServer::on(options, callboard::settings::Settings::default()).await;
+    let server = TestServer::on(options, Settings::default()).await;
     let agent = world.agent(1).await;
     world.enqueue(agent, json!({})).await;
     let claim = world.run().await;
@@ -97,6 +104,55 @@ async fn nothing_is_lost_while_the_line_to_the_database_is_cut() {
     line.mend();
     append(&world.daemon, claim, 5..=5).await;
     expect(&mut reading, 3..=5).await;
+}
+
+#[tokio::test]
+async fn one_whose_socket_is_stalled_while_it_looks_holds_nobody_up() {
+    let settings = Settings {
+        edge: Edge {
+            write_timeout: Duration::from_hours(1),
+            ..Edge::default()
+        },
+        ..Settings::default()
+    };
+    let app = TestApp::with(settings).await;
+    let world = World::new(&app).await;
+    let agent = world.agent(1).await;
+    let start = world.cursor().await;
+    let task = world.enqueue(agent, json!({})).await;
+    insert(&app, task, 1).await;
+    let token = app.token(Identity::Admin).await;
+    let mut stalled = Socket::acknowledged(app.address(), &token).await;
+    let variables = json!({"id": task.0, "after": 0});
+    stalled.subscribe("lines", LINES, variables).await;
+    assert_eq!(stalled.receive().await["id"], "lines");
+
+    // It looks for lines, and has got no answer when its socket can take no more.
+    let held = "lock table task_message in access exclusive mode";
+    let held = app.database.hold(held).await;
+    app.database.put_many(agent, world.runtime_id, 10).await;
+    app.database.until_waiting(1).await;
+    let change =
+        "update agent_task_queue set progress_at = now(), context = to_jsonb(repeat('x', 60000))";
+    app.database.execute(change).await;
+    let hot = "subscription($id: UUID!, $after: Cursor) {
+        taskEvents(workspaceId: $id, after: $after) { task { context } } }";
+    let variables = json!({"id": world.workspace_id.0, "after": start});
+    for number in 0..100 {
+        let id = number.to_string();
+        stalled.subscribe(&id, hot, variables.clone()).await;
+    }
+    assert_eq!(stalled.receive().await["type"], "next");
+    world.follow(&start).await.take(22).await;
+
+    let mut other = read(&world.host, task, 0).await;
+    held.roll_back().await;
+    expect(&mut other, 1..=1).await;
+    for seq in 2..=4 {
+        insert(&app, task, seq).await;
+        expect(&mut other, seq..=seq).await;
+    }
+    drop(stalled);
 }
 
 #[tokio::test]
@@ -122,10 +178,8 @@ async fn a_transcript_is_read_by_those_who_may_see_the_task_and_for_so_long() {
 }
 
 async fn read(client: &Client, task: TaskId, after_seq: i32) -> Subscription {
-    let document = "subscription($id: UUID!, $after: Int!) {
-        taskMessages(taskId: $id, afterSeq: $after) { seq content } }";
     let variables = json!({"id": task.0, "after": after_seq});
-    client.subscribe(document, variables).await
+    client.subscribe(LINES, variables).await
 }
 
 async fn expect(reading: &mut Subscription, lines: std::ops::RangeInclusive<i32>) {

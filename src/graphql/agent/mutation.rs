@@ -6,8 +6,8 @@ use entity::id::{AgentId, RuntimeId, WorkspaceId};
 use entity::runtime::Mode;
 use entity::secret::SecretJson;
 
-use super::super::context;
 use super::super::input::{JsonText, Text, json, text};
+use super::super::{connection, context};
 use super::Agent;
 use crate::agent;
 use crate::agent::create::NewAgent;
@@ -181,6 +181,7 @@ impl AgentMutation {
 
     /// Archives every agent of the runtimes and cancels their active tasks; returns those that it archived. One that the
     /// viewer may not change refuses the whole.
+    #[graphql(complexity = "connection::list_cost(child_complexity)")]
     async fn archive_agents_by_runtime(
         &self,
         ctx: &Context<'_>,

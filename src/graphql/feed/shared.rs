@@ -75,9 +75,9 @@ impl Shared {
         finished.map_err(|panicked| Error::Internal(anyhow::Error::new(panicked)))?
     }
 
-    /// Reads what others wait for too: it gets on though whoever wants it does not, as one whose socket is stalled, and is
-    /// given up with them.
-    pub(super) async fn beside<T: Send + 'static>(
+    /// Reads what others wait for too, if only for the connection: it gets on though whoever wants it does not, as one whose
+    /// socket is stalled, and is given up with them.
+    pub(in crate::graphql) async fn beside<T: Send + 'static>(
         &self,
         reading: impl Future<Output = Result<T>> + Send + 'static,
     ) -> Result<T> {

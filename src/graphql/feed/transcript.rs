@@ -16,7 +16,7 @@ use tokio::time::Instant;
 
 use super::Item;
 use crate::auth::Viewer;
-use crate::db::until_answered;
+use crate::db::{Pool, until_answered};
 use crate::error::{Error, Result};
 use crate::graphql::context::Board;
 use crate::task;
@@ -33,6 +33,7 @@ const PAGE_LINES: i32 = 200;
 pub(super) struct Desk {
     /// By how many each is read.
     readers: Mutex<HashMap<TaskId, usize>>,
+    /// Locked by tasks of its own only: a subscriber whose socket is stalled would hold up everyone.
     last: tokio::sync::Mutex<Last>,
 }
 
@@ -45,9 +46,8 @@ struct Last {
 }
 
 impl Desk {
-    /// The last line of a transcript, with everything in it that was committed before this was asked.
-    async fn last_line(&self, board: &Board, task_id: TaskId) -> Result<i32> {
-        let asked = Instant::now();
+    /// The last line of a transcript, with everything in it that was committed before the moment given.
+    async fn last_line(&self, db: &Pool, task_id: TaskId, asked: Instant) -> Result<i32> {
         let mut last = self.last.lock().await;
         if last.as_of < Some(asked) {
             if let Some(as_of) = last.as_of {
@@ -55,7 +55,7 @@ impl Desk {
             }
             let as_of = Instant::now();
             let tasks: Vec<TaskId> = self.lock().keys().copied().collect();
-            last.lines = until_answered(|| live::last_lines(&board.db, &tasks)).await?;
+            last.lines = until_answered(|| live::last_lines(db, &tasks)).await?;
             last.as_of = Some(as_of);
         }
         Ok(last.lines.get(&task_id).copied().unwrap_or(0))
@@ -100,12 +100,7 @@ impl Reader {
             if !self.more {
                 // An error says that the hub is gone.
                 self.looks.changed().await.ok()?;
-                let last = self
-                    .board
-                    .shared
-                    .desk()
-                    .last_line(&self.board, self.task_id);
-                match last.await {
+                match self.last_line().await {
                     Ok(last) => self.more = last > self.after_seq,
                     Err(error) => return Some(Err(error)),
                 }
@@ -119,13 +114,25 @@ impl Reader {
         }
     }
 
+    /// The last line that was committed so far.
+    async fn last_line(&self) -> Result<i32> {
+        let (shared, db) = (self.board.shared.clone(), self.board.db.clone());
+        let (task_id, asked) = (self.task_id, Instant::now());
+        let looking = async move { shared.desk().last_line(&db, task_id, asked).await };
+        self.board.shared.beside(looking).await
+    }
+
     /// Reads a page, for as long as the viewer may see the task.
     async fn read(&mut self) -> Result<Vec<task_message::Model>> {
-        let (db, id) = (&self.board.db, self.task_id);
-        until_answered(|| task::find(db, &self.viewer, id))
-            .await?
-            .ok_or(Error::NotFound("task"))?;
-        let page = until_answered(|| live::page(db, id, self.after_seq, PAGE_LINES)).await?;
+        let (db, viewer) = (self.board.db.clone(), self.viewer.clone());
+        let (id, after_seq) = (self.task_id, self.after_seq);
+        let reading = async move {
+            until_answered(|| task::find(&db, &viewer, id))
+                .await?
+                .ok_or(Error::NotFound("task"))?;
+            until_answered(|| live::page(&db, id, after_seq, PAGE_LINES)).await
+        };
+        let page = self.board.shared.beside(reading).await?;
         self.after_seq = page.lines.last().map_or(self.after_seq, |line| line.seq);
         self.more = page.more;
         Ok(page.lines)

@@ -6,7 +6,7 @@ use entity::id::{AgentId, RuntimeId};
 use entity::task_event::Kind;
 use futures::{Stream, StreamExt, stream};
 
-use super::Item;
+use super::{Item, Shared};
 use crate::auth::{Viewer, require_all_found};
 use crate::db::{Pool, until_answered};
 use crate::error::Result;
@@ -30,6 +30,7 @@ pub(super) async fn rings(
     let ringer = Ringer {
         watcher: board.hub.watch().await?,
         db: board.db.clone(),
+        shared: board.shared.clone(),
         lines: Lines::of(&found),
         runtimes: found,
         begun: false,
@@ -45,6 +46,7 @@ pub(super) async fn rings(
 struct Ringer {
     watcher: Watcher,
     db: Pool,
+    shared: Shared,
     lines: Lines,
     runtimes: Vec<RuntimeId>,
     /// Whether it has looked for work that waits.
@@ -73,9 +75,13 @@ impl Ringer {
 
     /// The runtimes that have something to claim.
     async fn look(&mut self) -> Result<Vec<RuntimeId>> {
-        let (db, runtimes) = (&self.db, &self.runtimes);
-        let with_work = until_answered(|| claim::runtimes_with_work(db, runtimes)).await?;
-        let waiting = until_answered(|| claim::agents_waiting(db, runtimes)).await?;
+        let (db, runtimes) = (self.db.clone(), self.runtimes.clone());
+        let looking = async move {
+            let with_work = until_answered(|| claim::runtimes_with_work(&db, &runtimes)).await?;
+            let waiting = until_answered(|| claim::agents_waiting(&db, &runtimes)).await?;
+            Ok((with_work, waiting))
+        };
+        let (with_work, waiting) = self.shared.beside(looking).await?;
         for (runtime_id, agent_id) in waiting {
             self.lines.join(runtime_id, agent_id);
         }

@@ -5,9 +5,9 @@ use chrono::{DateTime, Utc};
 use entity::agent;
 use entity::id::{AgentId, ClaimRequestId, ClaimToken, RuntimeId, TaskId};
 
-use super::super::context;
 use super::super::input::{JsonText, Text, json, text};
 use super::super::issue::TaskSession;
+use super::super::{connection, context};
 use super::Task;
 use crate::error::Error;
 use crate::task::claim::{Claimed, Request};
@@ -223,6 +223,7 @@ impl DaemonMutation {
     }
 
     /// Hands the daemon the best claimable tasks of its runtimes, as many as are asked for and there are.
+    #[graphql(complexity = "connection::list_cost(child_complexity)")]
     async fn claim_tasks(
         &self,
         ctx: &Context<'_>,

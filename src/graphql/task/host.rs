@@ -3,8 +3,8 @@
 use async_graphql::{Context, InputObject, Object, Result};
 use entity::id::{AgentId, AutopilotRunId, ChatSessionId, CommentId, IssueId, TaskId};
 
-use super::super::context;
 use super::super::input::{JsonText, Text, json, text};
+use super::super::{connection, context};
 use super::{EnqueueTaskPayload, Task};
 use crate::task::cancel::{self, Which};
 use crate::task::enqueue::{NewTask, QuickCreate};
@@ -170,6 +170,7 @@ impl BoardMutation {
     }
 
     /// Cancels every active task of an issue; returns those that it cancelled.
+    #[graphql(complexity = "connection::list_cost(child_complexity)")]
     async fn cancel_by_issue(
         &self,
         ctx: &Context<'_>,
@@ -182,6 +183,7 @@ impl BoardMutation {
     }
 
     /// Cancels every active task of an agent; returns those that it cancelled.
+    #[graphql(complexity = "connection::list_cost(child_complexity)")]
     async fn cancel_by_agent(
         &self,
         ctx: &Context<'_>,
@@ -191,6 +193,7 @@ impl BoardMutation {
     }
 
     /// Cancels every active task that a comment asked for; returns those that it cancelled.
+    #[graphql(complexity = "connection::list_cost(child_complexity)")]
     async fn cancel_by_trigger_comment(
         &self,
         ctx: &Context<'_>,
@@ -200,6 +203,7 @@ impl BoardMutation {
     }
 
     /// Cancels every active task of a chat session; returns those that it cancelled.
+    #[graphql(complexity = "connection::list_cost(child_complexity)")]
     async fn cancel_by_chat_session(
         &self,
         ctx: &Context<'_>,

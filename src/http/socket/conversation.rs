@@ -134,11 +134,17 @@ impl Conversation {
             return ControlFlow::Break(Some(Close::NOT_INITIALISED));
         }
         if self.pinged {
-            return ControlFlow::Break(Some(Close::NO_PONG));
+            // While something could not be sent nothing was heard: the answer may have come.
+            return match self.socket.recv().now_or_never() {
+                Some(message) => Box::pin(self.hear(message)).await,
+                None => ControlFlow::Break(Some(Close::NO_PONG)),
+            };
         }
+        self.say(&ServerMessage::Ping).await?;
         self.pinged = true;
+        // It cannot answer before it is asked.
         self.due = Instant::now() + self.edge.bounds.ping_interval;
-        self.say(&ServerMessage::Ping).await
+        ControlFlow::Continue(())
     }
 
     async fn hear(&mut self, message: Option<Result<Message, axum::Error>>) -> Flow {

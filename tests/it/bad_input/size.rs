@@ -1,8 +1,23 @@
 //! Documents that ask for too much.
 
 use serde_json::json;
+use uuid::Uuid;
 
 use crate::harness::{TestApp, World};
+
+/// What tools ask of a schema.
+const INTROSPECTION: &str = "query IntrospectionQuery { __schema { description
+    queryType { name } mutationType { name } subscriptionType { name } types { ...FullType }
+    directives { name description isRepeatable locations args(includeDeprecated: true) { ...InputValue } } } }
+    fragment FullType on __Type { kind name description specifiedByURL
+        fields(includeDeprecated: true) { name description args(includeDeprecated: true) { ...InputValue }
+            type { ...TypeRef } isDeprecated deprecationReason }
+        inputFields(includeDeprecated: true) { ...InputValue } interfaces { ...TypeRef }
+        enumValues(includeDeprecated: true) { name description isDeprecated deprecationReason }
+        possibleTypes { ...TypeRef } }
+    fragment InputValue on __InputValue { name description type { ...TypeRef } defaultValue isDeprecated deprecationReason }
+    fragment TypeRef on __Type { kind name ofType { kind name ofType { kind name ofType { kind name ofType { kind name
+        ofType { kind name ofType { kind name ofType { kind name } } } } } } } }";
 
 /// A document of so many fragments, each of which contains the next in some way.
 fn fragments(count: usize, spread: impl Fn(usize) -> String) -> String {
@@ -89,6 +104,51 @@ async fn a_document_that_asks_for_too_much_is_too_complex() {
 }
 
 #[tokio::test]
+async fn lists_that_lead_back_to_themselves_are_too_complex() {
+    let app = TestApp::start().await;
+    let world = World::new(&app).await;
+    let workspace = format!("workspace(id: \"{}\")", world.workspace_id);
+    let runtime = format!("runtime(id: \"{}\")", world.runtime_id);
+    let task = format!("task(id: \"{}\")", Uuid::nil());
+    let cases = [
+        (
+            "events of events",
+            format!(
+                "{{ {task} {{ events {{ task {{ events {{ task {{ events {{ task {{ events {{ cursor }} }} }} }} }} }} }} }} }}"
+            ),
+        ),
+        (
+            "lines of lines",
+            format!(
+                "{{ {runtime} {{ claimCandidates {{ task {{ agent {{ runtime {{ claimCandidates {{ task {{ agent {{ runtime {{
+                claimCandidates {{ claimable }} }} }} }} }} }} }} }} }} }} }}"
+            ),
+        ),
+        (
+            "blockers of blockers",
+            format!(
+                "{{ {task} {{ waiting {{ blockedBy {{ task {{ waiting {{ blockedBy {{ task {{ waiting {{ blockedBy {{
+                task {{ waiting {{ position }} }} }} }} }} }} }} }} }} }} }} }}"
+            ),
+        ),
+        (
+            "transcripts of many tasks",
+            format!(
+                "{{ {workspace} {{ tasks(first: 200) {{ nodes {{ events {{ task {{ messages {{ seq }} }} }} }} }} }} }}"
+            ),
+        ),
+        (
+            "the schema many times over",
+            format!("{{ __schema {{ types {{ {}", "fields { type { ".repeat(3)) + "name" + &" } }".repeat(3) + " } } }",
+        ),
+    ];
+    for (name, document) in cases {
+        let error = world.host.error(&document, json!({})).await;
+        assert_eq!(error.code, "QUERY_TOO_COMPLEX", "{name}: {}", error.message);
+    }
+}
+
+#[tokio::test]
 async fn pages_whose_sizes_would_overflow_are_refused() {
     let app = TestApp::start().await;
     let world = World::new(&app).await;
@@ -119,6 +179,7 @@ async fn what_a_front_end_asks_for_is_not_too_complex() {
         format!("query($id: UUID!) {{ workspace(id: $id) {{ tasks(first: 200) {{ nodes {{ {task} }}
             pageInfo {{ hasNextPage endCursor }} }} }} }}"),
     ];
+    world.host.data(INTROSPECTION, json!({})).await;
     for document in documents {
         world
             .host

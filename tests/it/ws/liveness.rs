@@ -1,5 +1,7 @@
 //! Who is there: pings of either side, and clients that do not read.
 
+use std::time::Duration;
+
 use callboard::auth::Identity;
 use callboard::settings::Edge;
 use serde_json::json;
@@ -84,6 +86,39 @@ async fn a_client_that_stops_reading_is_let_go_and_holds_nobody_up() {
     // As long as it is there, there is no room for another of its token.
     until_admitted(&app, &token).await;
     drop(stalled);
+}
+
+#[tokio::test]
+async fn an_answer_that_has_come_while_something_could_not_be_sent_is_heard() {
+    let edge = Edge {
+        ping_interval: Duration::from_secs(3),
+        ..Edge::default()
+    };
+    let app = TestApp::with(bounded(edge)).await;
+    let world = World::new(&app).await;
+    let agent = world.agent(1).await;
+    app.database.put_many(agent, world.runtime_id, 10).await;
+    let start = world.cursor().await;
+    let token = app.token(Identity::Admin).await;
+    let mut socket = Socket::acknowledged(app.address(), &token).await;
+    let hot = "subscription($id: UUID!) { taskEvents(workspaceId: $id) { task { context } } }";
+    for number in 0..99 {
+        let id = number.to_string();
+        socket.subscribe(&id, hot, of_workspace(&world)).await;
+    }
+    begin_banner(&mut socket, "banner").await;
+    assert_eq!(socket.receive().await, json!({"type": "ping"}));
+    // More than the buffers between two sockets hold.
+    let change =
+        "update agent_task_queue set progress_at = now(), context = to_jsonb(repeat('x', 60000))";
+    app.database.execute(change).await;
+    assert_eq!(socket.receive().await["type"], "next");
+    world.follow(&start).await.take(10).await;
+    socket.send(json!({"type": "pong"})).await;
+    let now = "(extract(epoch from clock_timestamp()) * 1000)::int8";
+    let due = app.database.count(&format!("select {now} + 3500")).await;
+    app.database.until(&format!("{now} > {due}")).await;
+    while socket.receive().await["type"] != "ping" {}
 }
 
 #[tokio::test]

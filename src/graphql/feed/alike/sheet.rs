@@ -7,6 +7,7 @@ use std::sync::{Arc, Mutex as BlockingMutex, PoisonError};
 use futures::FutureExt;
 use futures::future::{BoxFuture, Shared as SharedFuture};
 use tokio::sync::Mutex;
+use tokio_util::task::AbortOnDropHandle;
 
 use super::execution::Execution;
 use crate::error::Error;
@@ -66,13 +67,14 @@ impl Sheet {
         let told = || Ok(Told::Event(event.clone()));
         let begin = || {
             let (execution, bytes, told) = (Arc::clone(execution), Arc::clone(&self.bytes), told());
-            // Not by whoever is first: a client that does not read would hold up the others.
+            // Not by whoever is first: a client that does not read would hold up the others. Given up with the last of them:
+            // it may wait for the database for as long as somebody does.
             let writing = shared.spawn(async move {
                 let outcome = execution.lock().await.tell(told).await;
                 bytes.fetch_add(outcome.payload().get().len(), Ordering::Relaxed);
                 outcome
             });
-            let written = writing.map(|written| {
+            let written = AbortOnDropHandle::new(writing).map(|written| {
                 let panicked = |panicked| Error::Internal(anyhow::Error::new(panicked));
                 written.unwrap_or_else(|error| Outcome::from(panicked(error)))
             });
