@@ -113,14 +113,15 @@
 //!
 //! Its tasks stay as they are: running ones are running for all that anybody knows, and nobody else may take them, because
 //! the claim is the daemon's. When it starts again it registers its runtimes, delivers the settlements that it had written
-//! to disk and not seen acknowledged, and calls `recoverOrphanedTasks`. [`runtime::recover_orphans`] fails what is left as
+//! to disk and not seen acknowledged, ends the commands that outlived it, and calls `recoverOrphanedTasks`. [`runtime::recover_orphans`] fails what is left as
 //! `runtime_recovery`, and [`task::retry`] puts the next try of each on the board in the same transaction, if somebody
 //! waits for it and tries are left. The old try's token holds nothing any more: should some remainder of the old life
 //! complete it after all, it finds a terminal row and changes nothing.
 //!
 //! Had the server been killed instead, the daemon would repeat what was not answered until another answers. Front ends
-//! reconnect with the cursor of the last event they saw. Had Postgres been killed, requests would be told `UNAVAILABLE`,
-//! subscriptions would wait, and both go on when it is back.
+//! reconnect with the cursor of the last event they saw. Nobody could send a heartbeat meanwhile, so a server that begins
+//! concludes nothing from silence until it has listened for as long as a runtime may be silent. Had Postgres been killed,
+//! requests would be told `UNAVAILABLE`, subscriptions would wait, and both go on when it is back.
 
 pub mod cli;
 pub mod config;
