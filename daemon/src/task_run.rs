@@ -192,8 +192,9 @@ async fn accompany(
         let ended =
             supervision::supervise(process, pipes, prompt::stdin(claim), &ears, limits).await;
         let mut pin = ears.latest.borrow().pin.clone();
-        if pin.session_id.is_none() && tokio::fs::remove_dir(&work_dir).await.is_ok() {
-            // Nothing was left there, and there is no session that would go on there.
+        let has_session = pin.session_id.is_some() || claim.resume.is_some();
+        if !has_session && tokio::fs::remove_dir(&work_dir).await.is_ok() {
+            // Nothing was left there, and nothing would go on there.
             pin.work_dir = None;
         }
         drop((occupied, noted));
