@@ -206,6 +206,8 @@ async fn watcher_of<'a>(
     workspace_id: WorkspaceId,
 ) -> error::Result<(&'a Board, &'a Viewer)> {
     let (board, viewer) = (context::board(ctx)?, context::viewer(ctx)?);
-    capability::require(&board.db, viewer, workspace_id).await?;
+    let (db, asking) = (board.db.clone(), viewer.clone());
+    let required = async move { capability::require(&db, &asking, workspace_id).await };
+    board.shared.beside(required).await?;
     Ok((board, viewer))
 }

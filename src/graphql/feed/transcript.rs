@@ -158,9 +158,12 @@ pub(super) async fn lines(
     task_id: TaskId,
     after_seq: i32,
 ) -> Result<impl Stream<Item = Item<task_message::Model>> + use<>> {
-    task::find(&board.db, viewer, task_id)
-        .await?
-        .ok_or(Error::NotFound("task"))?;
+    let (db, asking) = (board.db.clone(), viewer.clone());
+    let finding = async move {
+        let found = task::find(&db, &asking, task_id).await?;
+        found.map(drop).ok_or(Error::NotFound("task"))
+    };
+    board.shared.beside(finding).await?;
     let reader = Reader::new(board, viewer, task_id, after_seq);
     let lines = stream::unfold(Some(reader), |reader| async move {
         let mut reader = reader?;

@@ -23,8 +23,13 @@ pub(super) async fn rings(
     runtime_ids: Vec<RuntimeId>,
 ) -> Result<impl Stream<Item = Item<RuntimeId>> + use<>> {
     limits::list("runtimeIds", &runtime_ids)?;
-    let found = runtime::find_all(&board.db, viewer, &runtime_ids).await?;
-    require_all_found(&runtime_ids, &found)?;
+    let (db, viewer) = (board.db.clone(), viewer.clone());
+    let finding = async move {
+        let found = runtime::find_all(&db, &viewer, &runtime_ids).await?;
+        require_all_found(&runtime_ids, &found)?;
+        Ok(found)
+    };
+    let found = board.shared.beside(finding).await?;
 
     // The log is watched from before the look, so that nothing falls between the two.
     let ringer = Ringer {
