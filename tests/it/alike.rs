@@ -30,13 +30,12 @@ struct Scene {
 
 impl Scene {
     async fn set(app: &TestApp) -> Self {
-        let line = Proxy::start(&app.database.options).await;
         // Nothing sweeps while statements are counted.
         let settings = Settings {
             sweep_interval: std::time::Duration::from_hours(24),
             ..Settings::default()
         };
-        let server = TestServer::on(line.options(&app.database.options), settings).await;
+        let (line, server) = app.server_on_a_line(settings).await;
         Self { server, line }
     }
 

@@ -80,6 +80,13 @@ impl TestApp {
         TestServer::start(&self.database, Settings::default()).await
     }
 
+    /// Another one, over a line that can be cut.
+    pub(crate) async fn server_on_a_line(&self, settings: Settings) -> (Proxy, TestServer) {
+        let line = Proxy::start(&self.database.options).await;
+        let server = TestServer::on(line.options(&self.database.options), settings).await;
+        (line, server)
+    }
+
     /// The server.
     pub(crate) const fn server(&self) -> &TestServer {
         &self.server

@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use tokio::sync::watch;
 use uuid::Uuid;
 
-use crate::harness::{Client, OwnPostgres, Proxy, TestApp, TestServer, World, uuid};
+use crate::harness::{Client, OwnPostgres, TestApp, TestServer, World, uuid};
 
 const ENQUEUE: &str =
     "mutation($input: EnqueueTaskInput!) { enqueueTask(input: $input) { task { id } } }";
@@ -24,9 +24,7 @@ const UPDATES: &str = "subscription($id: UUID!) { workspaceUpdates(workspaceId: 
 async fn a_line_that_is_cut_costs_no_subscriber_an_event() {
     let app = TestApp::start().await;
     let world = World::new(&app).await;
-    let line = Proxy::start(&app.database.options).await;
-    let options = line.options(&app.database.options);
-    let server = TestServer::on(options, Settings::default()).await;
+    let (line, server) = app.server_on_a_line(Settings::default()).await;
     let host = world.host.at(server.address);
     let (agent, issue, start) = (world.agent(1).await, Uuid::new_v4(), world.cursor().await);
     let mut feed = world.feed(&host, json!({"after": start})).await;
@@ -81,9 +79,7 @@ async fn a_line_that_is_cut_costs_no_subscriber_an_event() {
 async fn what_cannot_be_read_below_an_event_is_told_when_the_database_is_back() {
     let app = TestApp::start().await;
     let world = World::new(&app).await;
-    let line = Proxy::start(&app.database.options).await;
-    let options = line.options(&app.database.options);
-    let server = TestServer::on(options, Settings::default()).await;
+    let (line, server) = app.server_on_a_line(Settings::default()).await;
     let host = world.host.at(server.address);
     let (agent, start) = (world.agent(1).await, world.cursor().await);
     let task = world.enqueue(agent, json!({})).await;
@@ -132,9 +128,7 @@ async fn what_cannot_be_read_below_an_event_is_told_when_the_database_is_back() 
 async fn what_time_changes_while_the_database_is_away_is_told_when_it_is_back() {
     let app = TestApp::start().await;
     let world = World::new(&app).await;
-    let line = Proxy::start(&app.database.options).await;
-    let options = line.options(&app.database.options);
-    let server = TestServer::on(options, Settings::default()).await;
+    let (line, server) = app.server_on_a_line(Settings::default()).await;
     let host = world.host.at(server.address);
     world.agent(1).await;
     world.until_read(&host).await;

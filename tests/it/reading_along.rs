@@ -8,7 +8,7 @@ use entity::id::TaskId;
 use entity::member::Role;
 use serde_json::{Value, json};
 
-use crate::harness::{Claim, Client, Proxy, Socket, Subscription, TestApp, TestServer, World};
+use crate::harness::{Claim, Client, Socket, Subscription, TestApp, World};
 
 const APPEND: &str =
     "mutation($input: AppendTaskMessagesInput!) { appendTaskMessages(input: $input) { id } }";
@@ -90,9 +90,7 @@ async fn a_batch_that_is_committed_before_the_one_in_front_of_it_waits_for_it() 
 async fn nothing_is_lost_while_the_line_to_the_database_is_cut() {
     let app = TestApp::start().await;
     let world = World::new(&app).await;
-    let line = Proxy::start(&app.database.options).await;
-    let options = line.options(&app.database.options);
-    let server = TestServer::on(options, Settings::default()).await;
+    let (line, server) = app.server_on_a_line(Settings::default()).await;
     let agent = world.agent(1).await;
     world.enqueue(agent, json!({})).await;
     let claim = world.run().await;

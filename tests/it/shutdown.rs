@@ -8,7 +8,7 @@ use serde_json::json;
 use tokio::io::AsyncWriteExt;
 use tokio::net::TcpStream;
 
-use crate::harness::{Proxy, TestApp, TestServer, World};
+use crate::harness::{TestApp, TestServer, World};
 
 const CANCEL: &str = "mutation($id: UUID!) { cancelTask(taskId: $id) { status } }";
 
@@ -49,9 +49,7 @@ async fn it_stops_in_time_although_a_request_never_ends_and_the_database_has_fal
     let world = World::new(&app).await;
     let agent = world.agent(1).await;
     let task = world.enqueue(agent, json!({})).await;
-    let line = Proxy::start(&app.database.options).await;
-    let options = line.options(&app.database.options);
-    let server = TestServer::on(options, Settings::default()).await;
+    let (line, server) = app.server_on_a_line(Settings::default()).await;
     let host = world.host.at(server.address);
     world.until_read(&host).await;
     let feed = world.feed(&host, json!({})).await;

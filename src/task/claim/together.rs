@@ -228,23 +228,18 @@ pub(in super::super) async fn claim_together(
 /// Adds a task to what somebody is given. One that cannot be read keeps the others from nobody: they would come back unstarted,
 /// and with it, until they had been handed out too often.
 fn hand(told: &mut Result<Told>, claimed: Result<Claimed>) {
-    let left_out = match (told, claimed) {
-        (Ok(Told::Take(all)), Ok(claimed)) => {
-            all.push(claimed);
-            return;
-        }
-        (Ok(Told::Take(all)), Err(error)) if !all.is_empty() => error,
+    let leave_out = |error: &Error| {
+        tracing::error!(error = ?error, "cannot read a task that was handed out with others");
+    };
+    match (told, claimed) {
+        (Ok(Told::Take(all)), Ok(claimed)) => all.push(claimed),
+        (Ok(Told::Take(all)), Err(error)) if !all.is_empty() => leave_out(&error),
         (told @ Err(_), Ok(claimed)) => {
-            match std::mem::replace(told, Ok(Told::Take(vec![claimed]))) {
-                Err(error) => error,
-                Ok(_) => return,
+            if let Err(error) = std::mem::replace(told, Ok(Told::Take(vec![claimed]))) {
+                leave_out(&error);
             }
         }
-        (told, Err(error)) => {
-            *told = Err(error);
-            return;
-        }
-        (Ok(Told::Expired | Told::Again(_)), Ok(_)) => return,
-    };
-    tracing::error!(error = ?left_out, "cannot read a task that was handed out with others");
+        (told, Err(error)) => *told = Err(error),
+        (Ok(Told::Expired | Told::Again(_)), Ok(_)) => {}
+    }
 }

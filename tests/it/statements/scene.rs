@@ -59,13 +59,12 @@ impl Scene {
              select id, seq, 'text', 'said' from agent_task_queue, generate_series(1, 3) as seq"
         ))
         .await;
-        let line = Proxy::start(&app.database.options).await;
         // Nothing sweeps while statements are counted: but for the first time, which is awaited below.
         let settings = Settings {
             sweep_interval: std::time::Duration::from_hours(24),
             ..Settings::default()
         };
-        let server = TestServer::on(line.options(&app.database.options), settings).await;
+        let (line, server) = app.server_on_a_line(settings).await;
         let swept = async {
             let first = |sql: &String| sql.contains("delete from agent_runtime");
             while !line.tally.statements().iter().any(first) {

@@ -6,7 +6,7 @@ use callboard::settings::Settings;
 use serde_json::json;
 
 use super::{age, runtime_status, silence, sweep};
-use crate::harness::{Proxy, TestApp, TestServer, World};
+use crate::harness::{TestApp, TestServer, World};
 
 #[tokio::test]
 async fn a_server_that_has_begun_listens_before_it_concludes_anything_from_silence() {
@@ -47,7 +47,6 @@ async fn a_server_that_has_begun_listens_before_it_concludes_anything_from_silen
 async fn a_server_that_has_missed_the_database_listens_anew() {
     let app = TestApp::start().await;
     let world = World::new(&app).await;
-    let line = Proxy::start(&app.database.options).await;
     let settings = Settings {
         sweep_interval: Duration::from_millis(10),
         runtime_silent_after: Duration::from_secs(2),
@@ -60,7 +59,7 @@ async fn a_server_that_has_missed_the_database_listens_anew() {
         )
     };
     app.database.execute(&seen("-1 hour")).await;
-    let _server = TestServer::on(line.options(&app.database.options), settings).await;
+    let (line, _server) = app.server_on_a_line(settings).await;
     let is_offline =
         |id| format!("exists (select from agent_runtime where id = '{id}' and status = 'offline')");
     silence(&app, &world, 3600).await;
